@@ -138,16 +138,17 @@ def read_source(path: Path) -> list[Cell]:
         first = start + 1
         while first <= len(lines) and not lines[first - 1].strip():
             first += 1
-        numbers = tuple(range(first, first + len(cell.source.splitlines())))
+        source = cell.source.strip("\n")
+        numbers = tuple(range(first, first + len(source.splitlines())))
         tags = cell.metadata.get("tags", [])
         where = f"{path.name} line {start}"
-        if set(cell.metadata) - {"tags"} or not isinstance(tags, list) or set(tags) - TAGS:
+        if set(cell.metadata) - {"tags", "lines_to_next_cell"} or not isinstance(tags, list) or set(tags) - TAGS:
             raise BuildError(f"{where}: a cell takes tags, from {sorted(TAGS)}, not {dict(cell.metadata)}")
         if {"varies", "nbval-check-output"} <= set(tags):
             raise BuildError(f"{where}: an output that varies cannot be compared: leave out one of the two tags")
         if cell.cell_type not in ("code", "markdown"):
             raise BuildError(f"{where}: a cell is code or [markdown], not [{cell.cell_type}]")
-        cells.append(Cell(cell.cell_type, cell.source.strip("\n"), tuple(tags), numbers))
+        cells.append(Cell(cell.cell_type, source, tuple(tags), numbers))
     check_marks(cells, path.name)
     return name_cells(cells, path.stem[:2])
 
@@ -182,7 +183,7 @@ def name_cells(cells: list[Cell], lesson: str) -> list[Cell]:
     seen: dict[str, int] = {}
     named = []
     for cell in cells:
-        lines = [line for line in cell.source.splitlines() if re.search(r"[A-Za-z]{2}", line) and line.strip() != BEGIN]
+        lines = [line for line in cell.source.splitlines() if re.search(r"[A-Za-z0-9]", line) and line.strip() != BEGIN]
         own = [line for line in lines if not re.match(r"(import|from) ", line)]
         first = (own or lines or [cell.kind])[0]
         slug = re.sub(r"[^a-z0-9]+", "-", first.lower()).strip("-")[:40].strip("-")
