@@ -10,7 +10,7 @@ import re
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,8 @@ class Page:
 def open_page(path: Path) -> Page:
     """Read a notebook and its lesson's exercises."""
     try:
-        registered = importlib.import_module(f"expert.exercises.lesson_{path.name[:2]}").EXERCISES
+        module = importlib.import_module(f"expert.exercises.lesson_{path.name[:2]}")
+        registered = {exercise.id: exercise for exercise in module.EXERCISES}
     except ModuleNotFoundError as error:
         if not str(error.name).startswith("expert.exercises.lesson_"):
             raise
@@ -192,15 +193,11 @@ def exercises(page: Page) -> Iterator[str]:
                 yield f'exercise {name} does not mention {call}("{name}")'
         if name not in page.exercises:
             yield f"exercise {name} is not registered in expert.exercises.lesson_{page.number}.EXERCISES"
-        elif len(hints(page.exercises[name])) < HINTS:
+        elif len(page.exercises[name].hints) < HINTS:
             yield f"exercise {name} has less than {HINTS} hints"
     for name in page.exercises:
         if name not in checked:
             yield f"exercise {name} is registered, but the lesson does not check it"
-
-
-def hints(exercise: object) -> Iterable[str]:
-    return exercise["hints"] if isinstance(exercise, Mapping) else exercise.hints
 
 
 def short_code(page: Page) -> Iterator[str]:

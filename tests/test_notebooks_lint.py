@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from types import SimpleNamespace
 
 import course_lint as lint
 import nbformat
@@ -61,9 +62,14 @@ def good_notebook() -> nbformat.NotebookNode:
     return notebook
 
 
+def registered(hints: int, *names: str) -> dict[str, SimpleNamespace]:
+    """Exercises with so many hints."""
+    return {name: SimpleNamespace(hints=("a hint",) * hints) for name in names or ("0.1",)}
+
+
 def found_in(notebook: nbformat.NotebookNode, exercises: dict | None = None, folder: str = "lessons") -> list[str]:
-    registered = {"0.1": {"hints": ["a", "b"]}} if exercises is None else exercises
-    return lint.problems(lint.Page(ROOT / folder / "00_start_here.ipynb", notebook, registered))
+    known = registered(2) if exercises is None else exercises
+    return lint.problems(lint.Page(ROOT / folder / "00_start_here.ipynb", notebook, known))
 
 
 def test_good_notebook_has_no_problems() -> None:
@@ -165,9 +171,9 @@ def test_median_of_code_lines_is_caught() -> None:
 @pytest.mark.parametrize(
     ("exercises", "message"),
     [
-        ({"0.1": {"hints": ["a"]}}, "less than 2 hints"),
+        (registered(1), "less than 2 hints"),
         ({}, "not registered"),
-        ({"0.1": {"hints": ["a", "b"]}, "0.2": {"hints": ["a", "b"]}}, "does not check it"),
+        (registered(2, "0.1", "0.2"), "does not check it"),
     ],
 )
 def test_exercise_registration_is_caught(exercises: dict, message: str) -> None:
@@ -175,7 +181,7 @@ def test_exercise_registration_is_caught(exercises: dict, message: str) -> None:
 
 
 def test_other_lessons_need_four_exercises() -> None:
-    page = lint.Page(ROOT / "lessons" / "03_prompting.ipynb", good_notebook(), {"0.1": {"hints": ["a", "b"]}})
+    page = lint.Page(ROOT / "lessons" / "03_prompting.ipynb", good_notebook(), registered(2))
     assert any("expected at least 4" in problem for problem in lint.problems(page))
 
 
