@@ -354,7 +354,9 @@ def rude_judge(*_: object) -> None:
 
 
 def test_in_a_notebook_the_cells_own_line_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    shell = pytest.importorskip("IPython.core.interactiveshell").InteractiveShell()
+    shell_type = pytest.importorskip("IPython.core.interactiveshell").InteractiveShell
+    settings = pytest.importorskip("traitlets.config").Config({"HistoryManager": {"enabled": False}})
+    shell = shell_type(config=settings)
     shell.run_cell(
         "from expert import check\ndef cited(answer):\n    inside = answer.split('[')\n    return [int(inside[1][0])]"
     )

@@ -143,6 +143,15 @@ def test_load_in_four_bits_trains_after_an_answer(phi_folder: Path) -> None:
     assert embedded.grad.abs().sum() > 0
 
 
+def test_a_model_saved_in_four_bits_loads_again(phi_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+    loaded = models.load(phi_folder, quantize="nf4")
+    loaded.model.save_pretrained(tmp_path / "four")
+    loaded.tokenizer.save_pretrained(tmp_path / "four")
+    again = models.load(tmp_path / "four")
+    assert again.quantized and models.chat(again, "Hi", max_new_tokens=4) == models.chat(loaded, "Hi", max_new_tokens=4)
+
+
 def test_load_reads_nothing_but_the_folder(phi_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     models.load(phi_folder)
     out = capfd.readouterr()
@@ -261,6 +270,24 @@ def test_data_folder_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("EXPERT_DATA", str(tmp_path / "none"))
     with pytest.raises(FileNotFoundError, match="EXPERT_DATA"):
         data_folder()
+
+
+@pytest.mark.parametrize("part", models.TINY_PARTS)
+def test_the_repositorys_own_model(part: str) -> None:
+    folder = models.tiny_folder(part)
+    if not folder.is_dir():
+        pytest.skip(f"data/models/tiny-phi3/{part} is not in this checkout: its weights have not been committed")
+    loaded = models.load("tiny", part=part)
+    assert type(loaded.model).__name__ == "Phi3ForCausalLM" and loaded.dtype == torch.float32
+    assert loaded.weights <= (3_000_000 if part == "small" else 8_000_000)
+    text = "[1] The cover takes 45 Nm.\n\nHow tight is the cover?"
+    expected = f"<|system|>\nBe brief.<|end|>\n<|user|>\n{text}<|end|>\n<|assistant|>\n"
+    if part != "base":
+        assert models.render(loaded, text, "Be brief.") == expected
+        answer = models.chat(loaded, text)
+        assert answer and "<|" not in answer
+        assert models.generate(loaded, [text, "Hi"])[0] == answer
+    assert models.generate(loaded, ["The pump"], max_new_tokens=4, template=False)
 
 
 def test_tiny_profile_loads_its_parts(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -445,7 +472,7 @@ def test_probe_takes_the_clearly_faster_once(
 def test_probe_measures_and_stops_in_time() -> None:
     now = iter(range(1000))
     assert models._matmul_seconds(torch.float32, limit=3.0, clock=lambda: float(next(now))) == 1.0
-    assert next(now) < 15  # stopped at the limit, not at the twentieth turn
+    assert next(now) < 15  # stopped at the limit, not at the last turn
 
 
 # --- the embedder ---
@@ -466,6 +493,19 @@ def test_embedder_embeds_and_knows_what_is_similar() -> None:
     a, b, c = embedder.encode(["The pump leaks.", "Water drips from the pump.", "The invoice is late."])
     assert a.shape == (384,) and not embedder.training
     assert a @ b > a @ c + 0.2
+
+
+def test_a_fresh_process_prints_nothing(phi_folder: Path) -> None:
+    """Warnings of first imports too would be stored in a notebook."""
+    code = (
+        "from expert import models\n"
+        f"phi = models.load({str(phi_folder)!r}, quantize='nf4')\n"
+        "models.chat(phi, 'Hi', max_new_tokens=2)\n"
+        "models.load_embedder().encode('x')\n"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_embedder_with_a_wrong_checksum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
