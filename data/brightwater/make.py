@@ -23,7 +23,6 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "lessons")]
 
 import make_questions  # noqa: E402  (found only after the line above)
-
 from expert import corpus  # noqa: E402
 
 LABELS = {
@@ -268,10 +267,22 @@ def make_datasheet(text: str, folder: Path) -> str:
     counted += [(f"rows of {name}", len(read_master(name))) for name in ("models", "sites", "pumps", "people", "parts")]
     counted += [("rows of faults", len(read_master("faults"))), ("visits in brightwater.db", len(visits()))]
     table = "\n".join(["| what | how many |", "|---|---|"] + [f"| {what} | {number} |" for what, number in counted])
-    opened, closed = "<!-- counts: made by make.py -->", "<!-- end of counts -->"
+    text = fill(text, "counts", table)
+    changed = corpus.questions(kind="changed_fact", root=folder)
+    rows = [
+        f"| {', '.join(q.entity)} | `{q.outdated[0]}` {q.outdated_answer} | `{q.passages[0]}` {q.answer} |"
+        for q in changed
+        if not q.passages[0].startswith("prices-")
+    ]
+    return fill(text, "superseded", "\n".join(["| about | out of date | valid |", "|---|---|---|", *rows]))
+
+
+def fill(text: str, name: str, content: str) -> str:
+    """Put `content` between the marks of a generated block of the datasheet."""
+    opened, closed = f"<!-- {name}: made by make.py -->", f"<!-- end of {name} -->"
     if opened not in text or closed not in text:
         raise SystemExit(f"DATASHEET.md: expected the marks {opened!r} and {closed!r}")
-    return text.partition(opened)[0] + f"{opened}\n{table}\n{closed}" + text.partition(closed)[2]
+    return text.partition(opened)[0] + f"{opened}\n{content}\n{closed}" + text.partition(closed)[2]
 
 
 def build(folder: Path) -> None:

@@ -91,7 +91,7 @@ class Maker:
         self.found.append(record | {"variants": also} | {k: v for k, v in more.items() if v})
 
     def near(self, entity: str, question: str) -> list[str]:
-        """Three passages that look right: about the entity, or in the same document, sharing words with the question."""
+        """Three passages that look right: on the entity, or in its document, with the question's words."""
         asked = set(re.findall(r"[a-z]{4,}", question.lower()))
         about = {p.id for p in self.passages if mentions(p.text, entity)}
         beside = {self.by_id[one].doc_id for one in about}
@@ -107,6 +107,8 @@ def odd_even(code: str) -> str:
 
 def holds(text: str, needle: str) -> bool:
     """Whether `needle` stands in `text` as whole words, and not inside a longer number."""
+    if needle.lower() not in text.lower():
+        return False
     return re.search(rf"(?<![\w.,-]){re.escape(needle)}(?![\w]|[.,]\d|-\d)", text, re.I) is not None
 
 
