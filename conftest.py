@@ -48,8 +48,9 @@ def pytest_sessionstart() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Give each notebook a ledger of its own, before its kernel starts."""
+    """Give each notebook a ledger of its own, before its kernel starts, and a slow computer more patience."""
     if item.path.suffix == ".ipynb":
+        item.output_timeout = 60  # nbval's own 5 s, which no option sets, are short on a busy machine
         folder = Path(FOLDER, f"{item.path.parent.name}-{item.path.stem}")
         folder.mkdir(exist_ok=True)
         os.environ["EXPERT_LEDGER"] = str(folder / "ledger.json")

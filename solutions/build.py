@@ -330,6 +330,7 @@ def execute(
         notebook,
         km=manager,
         timeout=CELL_SECONDS,
+        startup_timeout=180,
         record_timing=False,
         store_widget_state=False,
         on_cell_start=note,

@@ -307,7 +307,8 @@ def test_error_names_the_place(
     place: str,
     reason: str,
 ) -> None:
-    monkeypatch.setattr(build, "CELL_SECONDS", 2)
+    if "ran longer" in reason:
+        monkeypatch.setattr(build, "CELL_SECONDS", 2)
     write(course, code(*cells))
     status, said = run(course, capsys)
     assert status == 1
@@ -362,9 +363,9 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def test_check_is_quick(built: Path, capsys: pytest.CaptureFixture) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert run(built, capsys, "--check") == (0, "2 notebooks are up to date\n")
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 2
 
 
 def test_check_names_both_notebooks_of_a_changed_source(built: Path, capsys: pytest.CaptureFixture) -> None:
