@@ -118,7 +118,7 @@ def read_settings(path: Path) -> Settings:
     if not isinstance(repository, str) or not re.fullmatch(r"(https|file)://\S+[^/\s]", repository):
         raise BuildError(f"{path.name}: repository must be an https:// address with no final slash, not {repository!r}")
     if not isinstance(ref, str) or not re.fullmatch(r"[\w./-]+", ref):
-        raise BuildError(f"{path.name}: ref must be the name of a branch, tag or commit, not {ref!r}")
+        raise BuildError(f"{path.name}: ref must be the name of a branch or a tag, not {ref!r}")
     return Settings(repository, ref)
 
 
