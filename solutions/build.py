@@ -306,9 +306,7 @@ def private_environment(lessons: Path) -> Iterator[dict[str, str]]:
         yield {**os.environ, **ENVIRONMENT, "PYTHONPATH": path, "EXPERT_LEDGER": ledger, "IPYTHONDIR": profile}
 
 
-def execute(
-    notebook: nbformat.NotebookNode, cells: list[Cell], path: Path, kind: str, seconds: float = CELL_SECONDS
-) -> None:
+def execute(notebook: nbformat.NotebookNode, cells: list[Cell], path: Path, kind: str) -> None:
     """Run a notebook in a fresh kernel, in the folder it will lie in, and keep its outputs."""
     import matplotlib.font_manager  # noqa: F401  (a first import writes a font cache and says so; not in a notebook)
     from jupyter_client.manager import AsyncKernelManager
