@@ -14,8 +14,10 @@ UNITS = {
     "Nm": "newton metres", "mm": "millimetres", "kg": "kilograms", "kW": "kilowatts", "EUR": "euros", "Hz": "hertz",
     "°C": "degrees", "m3/h": "cubic metres per hour", "A": "amps", "dB(A)": "decibels", "ml": "millilitres",
     "rpm": "revolutions per minute", "mA": "milliamps", "percent": "%", "litres": "l", "metres": "m", "seconds": "s",
-    "minutes": "min", "hours": "h",
+    "minutes": "min", "hours": "h", "grams": "g", "litres per minute": "l/min", "litres per hour": "l/h",
+    "mm/s": "millimetres per second", "kg per litre": "kg/l", "strokes per minute": "strokes/min", "watts": "W",
 }  # fmt: skip
+COUNTED = ("stages", "floors", "flats", "net pens", "nozzles", "packing rings", "people", "shims", "visits")
 WORK_ORDER_ASKS = (
     "Write the work order for this ticket.", "turn this ticket into one of our work orders pls",
     "Work order, house style, from the following:", "how would dispatch put this on one line?",
@@ -131,9 +133,11 @@ def variants(answer: str) -> list[str]:
     if number and number[3] in UNITS:
         lead, value, unit = number.groups()
         also += [f"{lead}{value} {UNITS[unit]}", f"{lead}{value}{unit}"]
+    if number and number[3] in COUNTED:
+        also.append(number[2])
     if re.fullmatch(r"[\d.]+0 EUR", answer):
         also.append(f"{float(answer.split()[0]):g} EUR")
-    for lead in ("every ", "after ", "the ", "a ", "an "):
+    for lead in ("every ", "after ", "within ", "to ", "the ", "a ", "an "):
         if answer.startswith(lead):
             also.append(answer.removeprefix(lead))
     return sorted(set(also) - {answer})
