@@ -75,6 +75,17 @@ def test_a_document_added_later_is_seen(folder):
     assert len(corpus.documents(folder)) == before + 1
 
 
+def test_a_table_whose_first_cells_repeat_is_numbered(folder):
+    (folder / "tables" / "visits.csv").write_text('site,note\nMill,"one\ntwo"\n\nMill,three\n')
+    named = [p.id for p in corpus.passages(folder) if p.doc_id == "visits"]
+    assert named == ["visits#2", "visits#3"]
+
+
+def test_an_empty_table_has_no_passages(folder):
+    (folder / "tables" / "empty.csv").write_text("")
+    assert not [p for p in corpus.passages(folder) if p.doc_id == "empty"]
+
+
 def test_line_ends_and_byte_order_mark_do_not_matter(folder):
     before = corpus.passages(folder)
     (folder / "handbooks" / "hb-robin.md").write_bytes(b"\xef\xbb\xbf" + PAGE.replace("\n", "\r\n").encode())

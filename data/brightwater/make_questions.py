@@ -18,6 +18,7 @@ UNITS = {
     "mm/s": "millimetres per second", "kg per litre": "kg/l", "strokes per minute": "strokes/min", "watts": "W",
 }  # fmt: skip
 COUNTED = ("stages", "floors", "flats", "net pens", "nozzles", "packing rings", "people", "shims", "visits")
+LEADS = ("every ", "after ", "within ", "to ", "the ", "a ", "an ")
 WORK_ORDER_ASKS = (
     "Write the work order for this ticket.", "turn this ticket into one of our work orders pls",
     "Work order, house style, from the following:", "how would dispatch put this on one line?",
@@ -128,7 +129,15 @@ def glossary_term(text: str) -> str:
 
 def variants(answer: str) -> list[str]:
     """Other spellings a right answer may have."""
-    also = [answer.replace(",", "")] if re.search(r"\d,\d{3}", answer) else []
+    short = [answer.removeprefix(lead) for lead in LEADS if answer.startswith(lead)]
+    found = {spelling for base in (answer, *short) for spelling in (base, *spellings(base))}
+    found |= {re.sub(r"(\d),(\d{3})", r"\1\2", spelling) for spelling in found}
+    return sorted(found - {answer})
+
+
+def spellings(answer: str) -> list[str]:
+    """The unit in words or without its space, a counted thing as a bare number, a price without its last zero."""
+    also = []
     number = re.fullmatch(r"(.*?)(-?[\d.,]+) (\S+.*)", answer)
     if number and number[3] in UNITS:
         lead, value, unit = number.groups()
@@ -137,10 +146,7 @@ def variants(answer: str) -> list[str]:
         also.append(number[2])
     if re.fullmatch(r"[\d.]+0 EUR", answer):
         also.append(f"{float(answer.split()[0]):g} EUR")
-    for lead in ("every ", "after ", "within ", "to ", "the ", "a ", "an "):
-        if answer.startswith(lead):
-            also.append(answer.removeprefix(lead))
-    return sorted(set(also) - {answer})
+    return also
 
 
 def single_facts(maker: Maker) -> None:

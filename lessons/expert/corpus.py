@@ -5,6 +5,7 @@ Any folder of Markdown files (and CSV tables in `tables/`) will do for `document
 """
 
 import csv
+import io
 import json
 import os
 import re
@@ -254,15 +255,23 @@ def _cell(name: str, value: str) -> str:
     return f"{unit[1]} {value} {unit[2]}" if unit and value else f"{name} {value}"
 
 
+def _row_names(rows: list[list[str]]) -> list[str]:
+    """A name per row: its first cell, or its line number where first cells repeat or are empty."""
+    first = [cells[0] if re.fullmatch(r"\S*\d\S*", cells[0]) else "-".join(cells[0].lower().split()) for cells in rows]
+    if len(set(first)) == len(first) and all(first):
+        return first
+    return [str(number) for number in range(2, len(rows) + 2)]
+
+
 def _table_passages(doc: Document) -> list[Passage]:
-    rows = list(csv.reader(doc.text.splitlines()))
+    rows = [cells for cells in csv.reader(io.StringIO(doc.text)) if cells]
+    header, body = (rows[0], rows[1:]) if rows else ([], [])
     found = []
-    for number, cells in enumerate(rows[1:], start=2):
-        if len(cells) != len(rows[0]):
-            raise CorpusError(f"{doc.path}, line {number}: expected {len(rows[0])} cells, got {len(cells)}")
-        filled = [_cell(name, value) for name, value in zip(rows[0], cells, strict=True) if value]
-        key = cells[0] if re.search(r"\d", cells[0]) and " " not in cells[0] else cells[0].lower().replace(" ", "-")
-        found.append(Passage(f"{doc.id}#{key}", doc.id, doc.title, f"{doc.title}: " + "; ".join(filled), doc.date))
+    for number, (cells, name) in enumerate(zip(body, _row_names(body), strict=True), start=2):
+        if len(cells) != len(header):
+            raise CorpusError(f"{doc.path}, line {number}: expected {len(header)} cells, got {len(cells)}")
+        filled = [_cell(column, value) for column, value in zip(header, cells, strict=True) if value]
+        found.append(Passage(f"{doc.id}#{name}", doc.id, doc.title, f"{doc.title}: " + "; ".join(filled), doc.date))
     return found
 
 
