@@ -331,6 +331,12 @@ def questions(split: str | None = None, kind: str | None = None, root: str | Pat
     return [q for q in found if split in (None, q.split) and kind in (None, q.kind)]
 
 
+def public_questions(folder: str | Path | None = None) -> list[Question]:
+    """Questions about public facts that tiny-phi3 was trained on, in wordings that it was not trained on."""
+    default = Path(__file__).resolve().parents[2] / "data" / "models" / "tiny-phi3"
+    return _load(Question, Path(folder or default) / "public_questions.jsonl")
+
+
 def tickets(root: str | Path | None = None) -> list[Ticket]:
     """The customers' messages with their labels, oldest first."""
     return _load(Ticket, data_root(root) / "tickets.jsonl")
