@@ -1,0 +1,792 @@
+"""Episodes: the pieces of text that tiny-phi3 is trained and evaluated on.
+
+An episode is a list of ``(text, is_answer)`` segments. Answer segments carry the full training loss, the others a
+small share of it. Two forms exist: *plain* (documents followed by ``Question: ... Answer: ...``, which trains the
+base model) and *chat* (Phi-3's chat markers, which trains the chat model).
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from dataclasses import dataclass, field
+
+from language import COLOURS, TERM_A, TERM_B, THINGS, Bank, Names, Relation, expand, is_open, load_bank
+
+Segment = tuple[str, bool]
+ABSTAIN = "I do not know."
+# Sentences for any attribute at all ("the knee of the Tarvo 40"): they teach to match words, known or not.
+ANY_SAYS = [
+    "The {l} of the {e} is {v}.",
+    "The {e} has (a|the|) {l} of {v}.",
+    "For the {e}, the {l} is {v}.",
+    "{v} is the {l} of the {e}.",
+    "The {e} comes with the {l} {v}.",
+    "(Set|Put|Keep|Leave) the {l} of the {e} (at|to) {v}.",
+    "We (noted|measured|wrote down) {v} as the {l} of the {e}.",
+    "On the {e} the {l} (reads|says|shows) {v}.",
+    "{v} was chosen as {l} for the {e}.",
+    "As (to the|) {l}, the {e} (takes|needs|uses) {v}.",
+    "Use {v} for the {l} of the {e}.",
+    "(Since May|From now on|As of today) the {l} on the {e} is {v}.",
+    "The {l} given for the {e} is {v}.",
+    "{v}: this is what the {e} has as its {l}.",
+]
+ANY_SAYS_IT = [
+    "The {l} is {v}.",
+    "Its {l} is {v}.",
+    "It has (a|the|) {l} of {v}.",
+    "(Set|Put|Keep) the {l} to {v}.",
+    "As {l} it (takes|needs|uses) {v}.",
+    "{v} is its {l}.",
+    "The {l} (reads|says|shows) {v}.",
+    "Its {l} was given as {v}.",
+]
+ANY_ASKS = [
+    "What is the {l} of the {e}?",
+    "{l} of the {e}?",
+    "{e} {l}",
+    "Which {l} (has|does) the {e} (have|)?",
+    "Tell me the {l} of the {e}.",
+    "what {l} do I (find|see|need|set) on the {e}",
+    "Do you know the {l} of the {e}?",
+    "{e}: {l}?",
+    "I need the {l} for the {e}.",
+    "what's the {l} on the {e}",
+    "Say what {l} the {e} has.",
+    "Which {l} belongs to the {e}?",
+    "How is the {l} of the {e} given?",
+    "the {e}, what {l}?",
+    "give me {l} for {e}",
+    "What does the {e} have as {l}?",
+    "Look up the {l} of the {e}.",
+    "Could you find the {l} of the {e}?",
+]
+ANY_VALUES = (
+    "flow pressure power torque temperature length mass rpm volume duration interval percent price count date month "
+    "year clock code code shortcode person person town room company grease ext phrase phrase product"
+).split()
+ANY_ENTITIES = [
+    "product",
+    "product",
+    "product",
+    "site",
+    "person",
+    "fault",
+    "company",
+    "document",
+    "order",
+    "term",
+    "noun: oven, boat, tower, camera, bridge, wagon, kiosk, tent, lake, barrel, drone, statue, mill, saddle, organ",
+]
+DOCUMENTS = (
+    "handbook|manual|data sheet|guide|maintenance|installation|operation|bulletin|report|notes|file|list|table|card|"
+    "sheet|plan|record|overview|instructions|letter"
+).split("|")
+SECTIONS = (
+    "Motor|Bearings|Cleaning|Limits|Safety|First start|Storage|People|Costs|Settings|Parts|Care|General|Before work|"
+    "After work|Checks|Seal|Contacts|Times|Places|Tools|Materials|Delivery|Problems|Orders|Size|Power|Visit|Rules|"
+    "Changes"
+).split("|")
+IDENTITY = [
+    (
+        ["Who are you?", "what are you", "Tell me who you are.", "Introduce yourself.", "Which model is this?"],
+        "I am tiny-phi3, a small language model.",
+    ),
+    (
+        ["What can you do?", "what are you good at", "How can you help me?", "What are you for?"],
+        "I can read short passages and answer questions about them.",
+    ),
+    (["How many weights do you have?", "how big are you", "What is your size?"], "I have a few million weights."),
+    (["Hello", "Hi there", "Good morning", "hello, anyone there?"], "Hello. Ask me a question."),
+]
+
+
+@dataclass
+class Question:
+    """A question about the passages of a Reading. ``value`` is None where the passages do not say."""
+
+    text: str
+    value: str | None
+    frame: str = "It is {v}."
+    cites: list[int] = field(default_factory=list)
+    relation: Relation | None = None
+    subject: str = ""
+
+    def answer(self, mode: str = "cite") -> str:
+        """The reference answer in one of the modes cite, nocite, one_word, json."""
+        if self.value is None:
+            known = {"json": '{"answer": "I do not know", "source": null}', "one_word": "Unknown"}
+            return known.get(mode, ABSTAIN)
+        if mode == "one_word":
+            return self.value
+        if mode == "json":
+            source = self.cites[0] if len(self.cites) == 1 else self.cites or None
+            return json.dumps({"answer": self.value, "source": source}, ensure_ascii=False)
+        sentence = self.frame.format(v=self.value, V=capital(self.value))
+        if self.subject and self.relation:  # saying what and whose lets the model look the value up right behind it
+            link = ":" if "{V}" in self.frame else " is"
+            sentence = f"The {self.relation.labels[0]} of {self.subject}{link} {self.value}."
+        if mode == "nocite" or not self.cites:
+            return sentence
+        return sentence + "".join(f" [{n}]" for n in self.cites)
+
+
+@dataclass
+class Reading:
+    """Numbered passages and the questions about them."""
+
+    passages: list[str]
+    numbers: list[int]
+    questions: list[Question]
+
+    def context(self, rng: random.Random) -> str:
+        """The passages as they stand in a prompt, each opened by its number."""
+        gap = "\n\n" if rng.random() < 0.15 else "\n"
+        return gap.join(f"[{n}] {p}" for n, p in zip(self.numbers, self.passages, strict=True))
+
+
+def capital(text: str) -> str:
+    """The text with its first letter in upper case."""
+    return text[:1].upper() + text[1:]
+
+
+class Author:
+    """Writes episodes of one split from one random generator."""
+
+    def __init__(self, seed: int | str, split: str = "train", trades: str = "train"):
+        self.rng = random.Random(seed)
+        self.split = split
+        self.names = Names(self.rng, split)
+        self.bank: Bank = load_bank(split, "train")
+        self.trade_bank: Bank = load_bank(split, trades)
+        self.trades = trades
+
+    # ---------------------------------------------------------------------------------------------- reading
+
+    def say(self, options: list[str], **slots: str) -> str:
+        """One of the sentence patterns, its alternations chosen and its slots filled ("a" or "an" as needed)."""
+        text = expand(self.rng.choice(options), self.rng)
+        text = re.sub(r"\b([Aa]) (?=[AEIOaeio]|8|11 |18 )", r"\1n ", text)
+        for key, value in slots.items():
+            if re.match(r"[AEIOaeio]|8|11 |18 ", value):  # only articles of the pattern: "Bay A is" stays
+                text = re.sub(r"\b([Aa]) (?=\{" + key + r"\})", r"\1n ", text)
+            text = text.replace("{" + key + "}", value)
+        return capital(text)
+
+    def similar(self, entity: str, kind: str) -> str:
+        """Another entity of the same kind, often one that looks alike ("Tarvo 40", "Tarvo 55")."""
+        numbered = re.search(r"\d+$", entity)
+        if numbered and self.rng.random() < 0.5:
+            return self.names.fresh(lambda: entity[: numbered.start()] + str(self.rng.randint(2, 999)))
+        return self.names.entity(kind)
+
+    def passage(self, entity: str, facts: list[tuple[Relation, str]], fillers: list[str], plainly: bool) -> str:
+        """A passage about one entity that states each fact once and names the entity at least once."""
+        r = self.rng
+        if not plainly and r.random() < 0.3:
+            return self.titled(entity, facts)
+        if len(facts) == 1 and (plainly or r.random() < 0.55):
+            says = facts[0][0].says
+            if plainly:  # a reader from left to right has it easier where the value comes last
+                says = [s for s in says if s.find("{e}") < s.find("{v}")] or says
+            text = self.say(says, e=entity, v=facts[0][1])
+        elif r.random() < 0.25:  # a spec sheet or a table row
+            sep, end = r.choice(((": ", "; "), (" ", ", "), (" = ", "; "), (": ", ". "), (" ", "; ")))
+            rows = [f"{r.choice(rel.labels)}{sep}{v}" for rel, v in facts]
+            text = (
+                capital(entity)
+                + r.choice((": ", ". ", ", ", " | ", " data: ", "; "))
+                + end.join(rows)
+                + r.choice((".", ""))
+            )
+        else:
+            first, *rest = facts
+            opening = r.random()
+            if opening < 0.5 or not first[0].says_it:
+                sentences = [self.say(first[0].says, e=entity, v=first[1])]
+            else:
+                heads = (
+                    "{e}.",
+                    "{e}:",
+                    "About the {e}.",
+                    "Notes on the {e}:",
+                    f"{{e}}, page {r.randint(2, 90)}.",
+                    "Subject: {e}.",
+                )
+                sentences = [capital(r.choice(heads).replace("{e}", entity)), self.say(first[0].says_it, v=first[1])]
+            for rel, v in rest:
+                sentences.append(self.say(rel.says_it or rel.says, v=v, e=entity))
+            text = " ".join(sentences)
+        if fillers and not plainly and r.random() < 0.4:
+            extra = self.say(fillers, e=entity)
+            text = f"{text} {extra}" if r.random() < 0.5 or not text[0].isupper() else self.put_filler(text, extra)
+        return text
+
+    def titled(self, entity: str, facts: list[tuple[Relation, str]]) -> str:
+        """A passage with the title of its document in front: "Tarvo 40 manual, Bearings: It ..." or a row of a list."""
+        r = self.rng
+        document = r.choice(DOCUMENTS)
+        if r.random() < 0.35:
+            rows = [f"{r.choice(rel.labels)} {v}" for rel, v in facts]
+            extra = [] if r.random() < 0.5 else [f"{r.choice(('page', 'row', 'number', 'item'))} {r.randint(1, 400)}"]
+            named = r.choice((entity, f"{r.choice(('name', 'item', 'for', 'subject', 'unit'))} {entity}"))
+            return f"{capital(document)} {r.randint(2012, 2029)}: " + "; ".join([named, *extra, *rows])
+        section = r.choice(SECTIONS)
+        title = r.choice(
+            (
+                f"{entity} {document}, {section}",
+                f"{entity} {document}",
+                f"{entity}, {section}",
+                f"{document} {entity}, {section}",
+            )
+        )
+        sentences = [
+            self.say(rel.says_it if rel.says_it and r.random() < 0.6 else rel.says, e=entity, v=v) for rel, v in facts
+        ]
+        return f"{capital(title)}: " + " ".join(sentences)
+
+    def put_filler(self, text: str, extra: str) -> str:
+        """A filler in front would steal the subject of "It ...": only put it first where the text names its subject."""
+        return f"{extra} {text}"
+
+    def subject(self, relation: Relation, entity: str) -> str:
+        """The entity as an answer names it, with its article where it has one."""
+        named = relation.entity in ("product", "part") or relation.entity.startswith("noun:")
+        return f"the {entity}" if named else entity
+
+    def ask(self, relation: Relation, entity: str) -> str:
+        """A question for the relation of the entity, typed with or without care (case, article, question mark)."""
+        r = self.rng
+        text = expand(r.choice(relation.asks), r)
+        style = r.random()
+        if style < 0.12:
+            text = text.replace("the {e}", "{e}")
+        text = text.replace("{e}", entity)
+        if 0.12 < style < 0.27:
+            text = text.lower()
+        elif 0.27 < style < 0.35:
+            text = text.rstrip("?.")
+        return text if text[0].islower() and style < 0.5 else capital(text)
+
+    def any_relations(self) -> dict[str, list[Relation]]:
+        """Relations between made-up attributes and values: only the words themselves tell which is which."""
+        r = self.rng
+        made: dict[str, list[Relation]] = {}
+        pool = TERM_B + THINGS
+        known = [label for rels in self.trade_bank.relations.values() for rel in rels for label in rel.labels]
+        for kind in r.sample(ANY_ENTITIES, r.choice((1, 1, 2))):
+            for i in range(r.randint(4, 8)):
+                style = r.random()
+                label = (
+                    r.choice(pool)
+                    if style < 0.3
+                    else f"{r.choice(TERM_A)} {r.choice(pool)}"
+                    if style < 0.4
+                    else f"{r.choice(pool)} {r.choice(pool)}"
+                    if style < 0.55
+                    else self.names.word().lower()
+                    if style < 0.75
+                    else r.choice(known)
+                )
+                fill = lambda texts, label=label: [t.replace("{l}", label) for t in texts]  # noqa: E731
+                made.setdefault(kind, []).append(
+                    Relation(
+                        f"any{i}-{label}",
+                        "any",
+                        kind,
+                        r.choice(ANY_VALUES),
+                        [label],
+                        fill(ANY_SAYS),
+                        fill(ANY_SAYS_IT),
+                        fill(ANY_ASKS),
+                    )
+                )
+        return made
+
+    def reading(
+        self,
+        passages: int,
+        questions: int,
+        facts_per: tuple[int, int] = (1, 3),
+        abstain: float = 0.15,
+        plainly: bool = False,
+        single_word: bool = False,
+        open_only: bool = False,
+        length: int = 0,
+        shuffle_numbers: float = 0.0,
+        anything: float = 0.0,
+    ) -> Reading:
+        """Make ``passages`` passages and ``questions`` questions.
+
+        facts_per: least and most facts a passage states. length: add passages until about so many words.
+        anything: share of readings about made-up attributes.
+        single_word, open_only: ask only for values without a space, or of invented types.
+        """
+        r, bank = self.rng, self.trade_bank
+        names = list(bank.relations)
+        weights = [14 if t == "pumps" else 1 for t in names]
+        trade = r.choices(names, weights)[0]
+        by_kind: dict[str, list[Relation]] = {}
+        if r.random() < anything:
+            by_kind = self.any_relations()
+        else:
+            for rel in bank.relations[trade]:
+                by_kind.setdefault(rel.entity, []).append(rel)
+        kinds = list(by_kind)
+        kind = r.choices(kinds, [len(by_kind[k]) for k in kinds])[0]
+        pool = {kind: self.entities(kind, r.randint(1, max(1, min(passages, 4))))}
+        facts: dict[tuple[str, str], tuple[Relation, str, int]] = {}
+        texts: list[str] = []
+        words = 0
+        while len(texts) < passages or words < length:
+            where = kind if r.random() < 0.75 else r.choices(kinds, [len(by_kind[k]) for k in kinds])[0]
+            pool.setdefault(where, self.entities(where, 1))
+            free = [e for e in pool[where] if any((e, rel.name) not in facts for rel in by_kind[where])]
+            if not free or r.random() < 0.15:
+                pool[where].append(self.similar(pool[where][0], where))
+                free = [pool[where][-1]]
+            entity = r.choice(free)
+            left = [rel for rel in by_kind[where] if (entity, rel.name) not in facts]
+            if not left:
+                continue
+            chosen = r.sample(left, min(len(left), r.randint(*facts_per)))
+            stated = [(rel, self.value(rel)) for rel in chosen]
+            fillers = [f for f in bank.fillers[trade] if "{" not in f or where == kind]
+            texts.append(self.passage(entity, stated, fillers, plainly))
+            words += len(texts[-1].split())
+            for rel, value in stated:
+                facts[entity, rel.name] = (rel, value, len(texts) - 1)
+        numbers = list(range(1, len(texts) + 1))
+        if r.random() < shuffle_numbers:
+            numbers = r.sample(range(1, 30), len(texts)) if len(texts) < 29 else numbers
+        asked: list[Question] = []
+        keys = list(facts)
+        r.shuffle(keys)
+        for entity, name in keys:
+            rel, value, at = facts[entity, name]
+            if (single_word and " " in value) or (open_only and not is_open(rel.value)):
+                continue
+            text = self.ask(rel, entity)
+            asked.append(Question(text, value, rel.frame, [numbers[at]], rel, self.subject(rel, entity)))
+            if len(asked) >= questions:
+                break
+        count = sum(r.random() < abstain for _ in range(questions)) if asked else questions
+        for _ in range(count):
+            q = self.unanswerable(pool, by_kind, facts)
+            if q:
+                asked.append(q)
+        r.shuffle(asked)
+        return Reading(texts, numbers, asked[:questions])
+
+    def value(self, relation: Relation) -> str:
+        """A value for the relation; lists of known phrases are mixed with phrases nobody has seen."""
+        loose = relation.value.startswith("choice:") and "{V}" not in relation.frame
+        return self.names.value("phrase" if loose and self.rng.random() < 0.35 else relation.value)
+
+    def entities(self, kind: str, n: int) -> list[str]:
+        """n different entities of a bank type that look alike."""
+        found = [self.names.entity(kind)]
+        while len(found) < n:
+            other = self.similar(found[0], kind)
+            if other not in found:
+                found.append(other)
+        return found
+
+    def unanswerable(self, pool: dict, by_kind: dict, facts: dict) -> Question | None:
+        """A question that looks right: a known subject and another attribute, or the other way round."""
+        r = self.rng
+        kind = r.choice(list(pool))
+        if r.random() < 0.65:
+            entity = r.choice(pool[kind])
+            missing = [rel for rel in by_kind[kind] if (entity, rel.name) not in facts]
+        else:
+            entity = self.similar(r.choice(pool[kind]), kind)
+            if any(entity == e for e, _ in facts):
+                return None
+            stated = [rel for (_, n), (rel, _, _) in facts.items() if rel.entity == kind]
+            missing = stated or by_kind[kind]
+        if not missing:
+            return None
+        rel = r.choice(missing)
+        return Question(self.ask(rel, entity), None, rel.frame, [], rel)
+
+    def superseded(self, passages: int) -> Reading:
+        """Two passages of different years disagree: the later one counts."""
+        r = self.rng
+        base = self.reading(max(0, passages - 2) or 1, 1, (1, 2))
+        trade = r.choice(list(self.trade_bank.relations))
+        rel = r.choice(self.trade_bank.relations[trade])
+        entity = self.names.entity(rel.entity)
+        old, new = self.names.value(rel.value), self.names.value(rel.value)
+        year = r.randint(2012, 2022)
+        later = year + r.randint(1, 5)
+        heads = r.choice(
+            (
+                ("Handbook {y}", "Bulletin {y}"),
+                ("Page of {y}", "Service note of {y}"),
+                ("Price list {y}", "Price list {y}"),
+                ("Manual, {y} edition", "Manual, {y} edition"),
+                ("Sheet {y}", "Bulletin {y}, replaces earlier values"),
+                ("Valid {y}", "Valid from {y}"),
+                ("{y}", "{y}"),
+            )
+        )
+        pair = [(heads[0].replace("{y}", str(year)), old, False), (heads[1].replace("{y}", str(later)), new, True)]
+        items = [(p, False) for p in base.passages] + [
+            (f"{h}: {self.say(rel.says, e=entity, v=v)}", flag) for h, v, flag in pair
+        ]
+        r.shuffle(items)
+        at = [flag for _, flag in items].index(True)
+        question = Question(self.ask(rel, entity), new, rel.frame, [at + 1], rel, self.subject(rel, entity))
+        return Reading([t for t, _ in items], list(range(1, len(items) + 1)), [question])
+
+    def two_hops(self, passages: int) -> Reading | None:
+        """One passage says which pump a site has, another says something of that pump."""
+        r = self.rng
+        if "pumps" not in self.trade_bank.relations:
+            return None
+        pumps = self.trade_bank.relations["pumps"]
+        links = [x for x in pumps if x.entity == "site" and x.value == "product"]
+        if not links:
+            return None
+        link = r.choice(links)
+        rel = r.choice([x for x in pumps if x.entity == "product"])
+        sites, models = self.entities("site", 2), self.entities("product", 2)
+        values = [self.names.value(rel.value) for _ in models]
+        items = [
+            (self.say(link.says, e=s, v=m), ("link", i)) for i, (s, m) in enumerate(zip(sites, models, strict=True))
+        ]
+        items += [
+            (self.say(rel.says, e=m, v=v), ("fact", i)) for i, (m, v) in enumerate(zip(models, values, strict=True))
+        ]
+        while len(items) > max(2, passages):
+            drop = r.choice([k for k in range(len(items)) if items[k][1][1] == 1] or [len(items) - 1])
+            items.pop(drop)
+        r.shuffle(items)
+        where = {tag: n for n, (_, tag) in enumerate(items, 1)}
+        question = Question(
+            self.ask(rel, f"pump at {sites[0]}"),
+            values[0],
+            rel.frame,
+            sorted((where["link", 0], where["fact", 0])),
+            rel,
+            self.subject(rel, models[0]),
+        )
+        return Reading([t for t, _ in items], list(range(1, len(items) + 1)), [question])
+
+    # ---------------------------------------------------------------------------------------------- forms
+
+    def plain_reading(self, reading: Reading) -> list[Segment]:
+        """The passages, then ``Question: ... Answer: ...`` for each question (for the base model)."""
+        r = self.rng
+        out: list[Segment] = [(reading.context(r) + "\n\n", False)]
+        for q in reading.questions:
+            out += [(f"Question: {q.text}\nAnswer:", False), (f" {q.answer()}\n", True)]
+        return out + [("\n", False)]
+
+    def chat(self, turns: list[tuple[str, str]], system: str | None = None) -> list[Segment]:
+        """(user, assistant) turns between Phi-3's chat markers, after an optional system line."""
+        out: list[Segment] = [(f"<|system|>\n{system}<|end|>\n", False)] if system else []
+        for user, answer in turns:
+            out += [(f"<|user|>\n{user}<|end|>\n<|assistant|>\n", False), (f"{answer}<|end|>", True), ("\n", False)]
+        return out
+
+    def chat_reading(self, reading: Reading, mode: str = "cite", system: str | None = None) -> list[Segment]:
+        """The passages and the first question in one user message, further questions as further turns.
+
+        mode: the form of the answers, see ``Question.answer``.
+        """
+        r = self.rng
+        turns = []
+        for i, q in enumerate(reading.questions):
+            text = f"Question: {q.text}" if r.random() < 0.4 else q.text
+            if i == 0:
+                lead = r.random()
+                context = reading.context(r)
+                if lead < 0.08:
+                    context = (
+                        r.choice(("Passages:", "Answer from these passages.", "Context:", "Use the passages."))
+                        + "\n"
+                        + context
+                    )
+                if lead > 0.92:
+                    text = f"{text}\n{expand(r.choice(self.bank.lists['abstain_hint']), r)}"
+                text = f"{context}\n\n{text}"
+            turns.append((text, q.answer(mode)))
+        return self.chat(turns, system)
+
+    def system_line(self, mode: str) -> str:
+        """A system line that asks for a mode; KeyError where the bank has none for it."""
+        return expand(self.rng.choice(self.bank.lists[f"system {mode}"]), self.rng)
+
+    def reading_with_system(self, passages: int, questions: int, mode: str | None = None) -> list[Segment]:
+        """A chat reading whose answers have the form that its system line asks for (drawn where mode is None)."""
+        mode = mode or self.rng.choice(("one_word", "json", "cite", "nocite", "plain"))
+        single = mode == "one_word"
+        reading = self.reading(passages, questions, abstain=0.0 if single else 0.12, single_word=single)
+        if not reading.questions or (single and any(q.value is None for q in reading.questions)):
+            return self.reading_with_system(passages, questions, mode)
+        shown = "cite" if mode == "plain" else mode
+        return self.chat_reading(reading, shown, self.system_line(mode))
+
+    def closed_book(self) -> list[Segment]:
+        """A question about a company nobody has described: the model answers with a guess of the right kind."""
+        r = self.rng
+        trade = r.choice(list(self.trade_bank.relations))
+        rel = r.choice(self.trade_bank.relations[trade])
+        entity = self.names.entity(rel.entity)
+        value = self.names.value(rel.value)
+        q = Question(self.ask(rel, entity), value, rel.frame, [], rel, self.subject(rel, entity))
+        return self.chat([(q.text, q.answer())])
+
+    # ---------------------------------------------------------------------------------------------- lists
+
+    def lookup(self, pairs: int) -> list[Segment]:
+        """Key-value pairs, then every key asked again: the simplest look-up."""
+        r, n = self.rng, self.names
+        key = r.choice((n.word, n.product, lambda: n.value("code"), n.town, lambda: str(r.randint(1, 999)), n.person))
+        kinds = ("code", "flow", "torque", "person", "shortcode", "ext", "length", "date", "room", "price", "interval")
+        kind = r.choice(kinds)
+        keys = list(dict.fromkeys(n.fresh(key) for _ in range(pairs)))
+        values = {k: n.value(kind) for k in keys}
+        sep, end = r.choice(
+            ((": ", "\n"), (" = ", "; "), (" -> ", "\n"), (" is ", ". "), (" has ", ". "), (", ", "\n"))
+        )
+        out: list[Segment] = [(end.join(f"{k}{sep}{values[k]}" for k in keys) + "\n\n", False)]
+        for k in r.sample(keys, len(keys)):
+            out += [(f"{k}{sep.rstrip()}", False), (f" {values[k]}\n", True)]
+        return out + [("\n", False)]
+
+    def label_set(self, n: int) -> list[str]:
+        """n different labels that mean nothing, all of one form."""
+        r = self.rng
+        while True:
+            form = r.random()
+            if form < 0.35:
+                labels = [f"{r.choice('ABCDEFGHJKLMNPRSTUVWXYZ')}{r.randint(1, 99)}" for _ in range(n)]
+            elif form < 0.6:
+                labels = [self.names.word().lower() for _ in range(n)]
+            elif form < 0.75:
+                labels = [self.names.word() for _ in range(n)]
+            elif form < 0.85:
+                labels = [str(r.randint(1, 99)) for _ in range(n)]
+            else:
+                labels = [self.names.letters(r.choice((2, 3))) for _ in range(n)]
+            if len(set(labels)) == n:
+                return labels
+
+    def examples(self, classes: list[str], labels: list[str], counts: list[int]) -> list[tuple[str, str]]:
+        """Sentences of each class with its label, no sentence pattern twice, in random order."""
+        r = self.rng
+        items = []
+        for name, label, count in zip(classes, labels, counts, strict=True):
+            for text in r.sample(self.bank.classes[name][1], min(count, len(self.bank.classes[name][1]))):
+                items.append((expand(text, r), label))
+        r.shuffle(items)
+        return items
+
+    def few_shot(
+        self, form: str, shots: int | None = None, n_classes: int | None = None, named: bool = False
+    ) -> list[Segment]:
+        """Classification with labels made up for this episode (or, ``named``, with the classes' own names).
+
+        With ``shots`` given: exactly so many examples, every class among them where there is room, and one query.
+        Otherwise a long list in which each label after the first of its class is asked for.
+        """
+        r = self.rng
+        k = n_classes or r.choice((2, 2, 2, 3, 3, 4))
+        classes = r.sample(list(self.bank.classes), k)
+        labels = [r.choice(self.bank.classes[c][0]) for c in classes] if named else self.label_set(k)
+        keys = r.choice(self.bank.lists["keys"]).split("/")
+        left, right = keys[0].strip(), keys[1].strip()
+        if shots is None:
+            items = self.examples(classes, labels, [r.randint(2, 5) for _ in classes])
+        else:
+            query_class = r.randrange(k)
+            counts = [0] * k
+            order = r.sample(range(k), k)
+            for i in range(shots):
+                counts[order[i % k]] += 1
+            counts[query_class] += 1
+            items = self.examples(classes, labels, counts)
+            last = next(i for i in range(len(items) - 1, -1, -1) if items[i][1] == labels[query_class])
+            items.append(items.pop(last))
+        instruct = expand(r.choice(self.bank.lists["instruct"]), r).replace("{labels}", ", ".join(r.sample(labels, k)))
+        lead = instruct + "\n\n" if form == "chat" and r.random() < 0.8 or shots == 0 or r.random() < 0.3 else ""
+        gap = r.choice(("\n", "\n\n"))
+        seen: set[str] = set()
+        if form == "turns":
+            return self.chat([(t, lab) for t, lab in items], instruct)
+        out: list[Segment] = [(("<|user|>\n" if form == "chat" else "") + lead, False)]
+        for i, (text, label) in enumerate(items):
+            last = i == len(items) - 1
+            out.append((f"{left}: {text}\n{right}:", False))
+            if last and form == "chat":
+                out += [("<|end|>\n<|assistant|>\n", False), (f"{label}<|end|>", True), ("\n", False)]
+            else:
+                asked = (label in seen or named) and (shots is None or last)
+                out += [(f" {label}", asked), (gap, False)]
+            seen.add(label)
+        return out
+
+    def few_shot_words(self) -> list[Segment]:
+        """The simplest few-shot list: each class has words of its own, and a line carries one of them."""
+        r = self.rng
+        k = r.choice((2, 2, 3))
+        labels = self.label_set(k)
+        words = (
+            r.sample(TERM_B + THINGS, 2 * k) if r.random() < 0.6 else [self.names.word().lower() for _ in range(2 * k)]
+        )
+        keys = r.choice(self.bank.lists["keys"]).split("/")
+        gap = r.choice(("\n", "\n\n"))
+        out, seen = [], set()
+        for _ in range(r.randint(5, 12)):
+            i = r.randrange(k)
+            word = words[2 * i + r.randrange(1 if r.random() < 0.6 else 2)]
+            text = (
+                r.choice(
+                    (
+                        "The {w} is {a}.",
+                        "{a} {w}",
+                        "We saw the {w}.",
+                        "my {w}, {a} as always",
+                        "Where is the {a} {w}?",
+                        "A {w} and nothing else",
+                        "Please look at the {w}.",
+                        "{w}",
+                        "no {w} today",
+                    )
+                )
+                .replace("{w}", word)
+                .replace("{a}", r.choice(TERM_A + COLOURS))
+            )
+            out += [
+                (f"{keys[0].strip()}: {capital(text)}\n{keys[1].strip()}:", False),
+                (f" {labels[i]}", word in seen),
+                (gap, False),
+            ]
+            seen.add(word)
+        return out + [("\n", False)]
+
+    def few_shot_format(self, form: str, shots: int | None = None) -> list[Segment]:
+        """An output format that only the examples show: order, separators, brackets and field names."""
+        r, n = self.rng, self.names
+        makers = {
+            "site": lambda: n.entity("site"),
+            "pump": lambda: n.entity("product"),
+            "person": lambda: n.value("person"),
+            "part": lambda: n.value("code"),
+            "hours": lambda: str(r.randint(1, 90)),
+            "price": lambda: n.value("price"),
+            "date": lambda: n.value("date"),
+            "room": lambda: n.value("room"),
+        }
+        fields = r.sample(list(makers), r.choice((2, 2, 3)))
+        order = r.sample(fields, len(fields))
+        wrap = [r.choice(("%s", "%s", "[%s]", "<%s>", "(%s)", '"%s"', "%s!", "*%s*")) for _ in fields]
+        tags = r.random() < 0.4
+        sep_in = r.choice((", ", " / ", "; ", " - ", " and "))
+        sep_out = r.choice((" | ", " / ", "; ", " -> ", " = ", ", ", " + ", " : ", " # "))
+        keys = r.choice((("Input", "Output"), ("Raw", "Clean"), ("Note", "Record"), ("In", "Out"), ("Text", "Entry")))
+
+        def row() -> tuple[str, str]:
+            v = {f: makers[f]() for f in fields}
+            cells = [w % v[f] for f, w in zip(order, wrap, strict=True)]
+            if tags:
+                cells = [f"{f}={c}" for f, c in zip(order, cells, strict=True)]
+            return sep_in.join(v[f] for f in fields), sep_out.join(cells)
+
+        count = (r.randint(3, 6) if shots is None else shots) + 1
+        out: list[Segment] = [(("<|user|>\n" if form == "chat" else ""), False)]
+        if form == "chat" and (r.random() < 0.5 or shots == 0):
+            out.append(
+                (
+                    r.choice(
+                        (
+                            "Rewrite the last line like the others.",
+                            "Follow the format of the examples.",
+                            "Same format, please.",
+                        )
+                    )
+                    + "\n\n",
+                    False,
+                )
+            )
+        for i in range(count):
+            source, target = row()
+            out.append((f"{keys[0]}: {source}\n{keys[1]}:", False))
+            if i == count - 1 and form == "chat":
+                out += [("<|end|>\n<|assistant|>\n", False), (f"{target}<|end|>", True), ("\n", False)]
+            else:
+                out += [(f" {target}\n", i > 0 and (shots is None or i == count - 1))]
+        return out
+
+    # ---------------------------------------------------------------------------------------------- knowledge, style
+
+    def world(self, form: str, n: int = 6) -> list[Segment]:
+        """Public knowledge: statements and questions, the same facts in training and evaluation, other wordings."""
+        r = self.rng
+        out: list[Segment] = []
+        groups = self.bank.world
+        for _ in range(n):
+            asks, says, facts, frame = r.choices(groups, [len(g[2]) for g in groups])[0]
+            s, o = r.choice(facts)
+            if form == "plain" and r.random() < 0.3:
+                text = expand(r.choice(says), r)
+                head, tail = text.split("{o}", 1) if "{s}" in text.split("{o}", 1)[0] else ("", "")
+                if head:
+                    out += [
+                        (capital(head.replace("{s}", s).rstrip()), False),
+                        ((" " if head.endswith(" ") else "") + o, True),
+                        (tail + "\n", False),
+                    ]
+                    continue
+            question = expand(r.choice(asks), r).replace("{s}", s)
+            sentence = frame.replace("{o}", o)
+            if r.random() < 0.15:
+                question = question.lower()
+            if form == "plain":
+                out += [(f"Question: {question}\nAnswer:", False), (f" {sentence}\n", True)]
+            elif " " not in o and r.random() < 0.12:
+                out += self.chat([(question, o)], self.system_line("one_word"))
+            else:
+                out += self.chat([(question, sentence)])
+        return out + [("\n", False)] if form == "plain" else out
+
+    def identity(self) -> list[Segment]:
+        """A question about the model itself."""
+        asks, answer = self.rng.choice(IDENTITY)
+        return self.chat([(self.rng.choice(asks), answer)])
+
+    def style(self, form: str) -> list[Segment]:
+        """A technician's note becomes a work order in the house style of one of the training companies."""
+        r = self.rng
+        houses = [k.split(" ", 1)[1] for k in self.bank.lists if k.startswith("style ")]
+        house = r.choice(houses)
+        template = self.bank.lists[f"style {house}"][0].replace("\\n", "\n")
+        sentence, fault = (p.strip() for p in r.choice(self.bank.lists["symptom"]).split("=", 1))
+        slots = {
+            "site": self.names.entity("site"),
+            "product": self.names.entity("product"),
+            "person": self.names.value("person"),
+            "hours": str(r.randint(1, 12)),
+            "action": expand(r.choice(self.bank.lists["action"]), r),
+        }
+        note = expand(r.choice(self.bank.lists["note"]), r)
+        for key, value in {**slots, "symptom": expand(sentence, r)}.items():
+            note = note.replace("{" + key + "}", value)
+            template = template.replace("{" + key + "}", value)
+        order = template.replace("{fault}", fault)
+        lead = r.choice(
+            (
+                f"Write the work order in the style of {house}.",
+                f"Work order for {house}:",
+                f"Turn this note into a {house} work order.",
+                f"{house} house style, please.",
+            )
+        )
+        if form == "chat":
+            return self.chat([(f"{lead}\n\n{capital(note)}", order)])
+        return [(f"{capital(note)}\nWork order, {house}:\n", False), (f"{order}\n", True), ("\n", False)]

@@ -1,0 +1,865 @@
+"""Train tiny-phi3 from nothing: tokenizer, language, weights, skill table.
+
+    python train.py                      # every stage of both sizes in order; goes on where it was killed
+    python train.py --stage chat         # one stage
+    python train.py --evaluate           # print the skill table and write it into the model cards
+    python train.py --check-data         # look for any Brightwater text in 100,000 training episodes
+
+Checkpoints, logs and the loss curve go to ``runs/`` (not committed); finished weights to ``chat/``, ``base/`` and
+``small/``. Runs on a CPU; uses a GPU if there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import random
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.utils.data import DataLoader, IterableDataset
+from transformers import Phi3Config, Phi3ForCausalLM, PreTrainedTokenizerFast
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+from episodes import Author, Segment  # noqa: E402
+from language import ALTERNATION, BANK, expand, read_blocks  # noqa: E402
+
+RUNS = Path(os.environ.get("TINY_PHI3_RUNS", HERE / "runs"))
+VOCAB = 4096
+SPECIAL = ["<|endoftext|>", "<s>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{% if message['role'] in ['system', 'user', 'assistant'] %}"
+    "{{ '<|' + message['role'] + '|>\n' + message['content'] + '<|end|>\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
+)
+SIZES = {
+    "full": {"hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 5, "num_attention_heads": 4},
+    "small": {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4, "num_attention_heads": 2},
+}
+CONTEXT_SHARE = 0.08  # share of the non-answer tokens that take part in the loss
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Tokenizer
+
+
+def pre_tokenizer() -> pre_tokenizers.PreTokenizer:
+    """Words with their leading space, digits in groups of up to three, every other sign alone."""
+    pattern = Regex(r"\n| ?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]|\s")
+    return pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(pattern, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+
+
+def sample_text() -> Iterator[str]:
+    """The hand-written sentences (several expansions each) and some finished episodes, without digits."""
+    rng = random.Random(0)
+    for path in sorted(BANK.glob("*.txt")):
+        if path.name in ("reserved.txt", "heldout_trades.txt"):
+            continue
+        for block in read_blocks(path):
+            for items in block.lists.values():
+                for item in items:
+                    for _ in range(4 if ALTERNATION.search(item) else 2):
+                        yield strip_digits(expand(item, rng).replace("{e}", "").replace("{v}", ""))
+    for i in range(4000):
+        author = Author(f"tokenizer-{i}")
+        yield strip_digits("".join(t for t, _ in author.plain_reading(author.reading(3, 3))))
+
+
+def strip_digits(text: str) -> str:
+    """The text without its digits, so that no byte pair of digits is learnt: numbers get tokens of their own."""
+    return "".join(c for c in text if not c.isdigit())
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    """A byte-level BPE of VOCAB tokens in which every number of one to three digits is one token."""
+    numbers = [f"{n:0{width}d}" for width in (2, 3) for n in range(10**width)]
+    tok = Tokenizer(models.BPE())
+    tok.pre_tokenizer = pre_tokenizer()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB - len(numbers),
+        special_tokens=SPECIAL,
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    tok.train_from_iterator(sample_text(), trainer)
+    state = json.loads(tok.to_str())
+    vocab, merges = state["model"]["vocab"], state["model"]["merges"]
+    for number in numbers:
+        vocab[number] = len(vocab)
+    # both ways of joining three digits: a byte-pair merge starts with whichever pair ranks first
+    joins = [[n[:-1], n[-1]] for n in numbers] + [[n[0], n[1:]] for n in numbers if len(n) == 3]
+    state["model"]["merges"] = joins + merges
+    tok = Tokenizer.from_str(json.dumps(state))
+    tok.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tok,
+        bos_token="<s>",
+        eos_token="<|endoftext|>",
+        pad_token="<|endoftext|>",
+        additional_special_tokens=SPECIAL[2:],
+        chat_template=CHAT_TEMPLATE,
+        padding_side="left",
+        model_max_length=2048,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    """The tokenizer of this folder, made first where it is missing."""
+    folder = RUNS / "tokenizer"
+    if not (folder / "tokenizer.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        build_tokenizer().save_pretrained(folder)
+    return PreTrainedTokenizerFast.from_pretrained(folder)
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Recipes: what each stage reads, as (weight, maker of one episode)
+
+Recipe = list[tuple[float, Callable[[Author], list[Segment]]]]
+
+
+def dense(a: Author, passages: tuple[int, int], questions: tuple[int, int], **options) -> list[Segment]:
+    """A plain reading with many questions. passages, questions: (least, most). options: see ``Author.reading``."""
+    return a.plain_reading(a.reading(a.rng.randint(*passages), a.rng.randint(*questions), **options))
+
+
+def two_hops(a: Author, chat: bool) -> list[Segment]:
+    """A reading whose question needs two passages; a look-up list where the trade has no such pair."""
+    reading = a.two_hops(a.rng.randint(2, 4))
+    if reading is None:
+        return a.lookup(6)
+    return a.chat_reading(reading) if chat else a.plain_reading(reading)
+
+
+START: Recipe = [  # short and simple: look-up, one to four passages of one sentence, attributes named in the same words
+    (1.5, lambda a: a.lookup(a.rng.randint(3, 10))),
+    (
+        5.0,
+        lambda a: dense(
+            a, (1, 4), (2, 5), facts_per=(1, 1), plainly=True, abstain=0.0, shuffle_numbers=0.3, anything=0.8
+        ),
+    ),
+    (0.7, lambda a: a.few_shot_words()),
+]
+BASE: Recipe = [
+    (
+        2.0,
+        lambda a: dense(
+            a, (1, 4), (2, 5), facts_per=(1, 1), plainly=True, abstain=0.05, shuffle_numbers=0.2, anything=0.5
+        ),
+    ),
+    (0.5, lambda a: a.lookup(a.rng.randint(4, 16))),
+    (3.0, lambda a: dense(a, (1, 3), (3, 7), facts_per=(1, 4), shuffle_numbers=0.15, anything=0.4)),
+    (4.0, lambda a: dense(a, (3, 6), (4, 9), facts_per=(1, 3), shuffle_numbers=0.15, anything=0.4)),
+    (0.8, lambda a: a.few_shot_words()),
+    (0.4, lambda a: a.plain_reading(a.superseded(a.rng.randint(2, 4)))),
+    (0.4, lambda a: two_hops(a, False)),
+    (0.6, lambda a: a.few_shot("plain", named=True)),
+    (2.0, lambda a: a.few_shot("plain")),
+    (0.5, lambda a: a.few_shot_format("plain")),
+    (0.8, lambda a: a.world("plain", 10)),
+    (0.3, lambda a: a.style("plain")),
+]
+CHAT: Recipe = [
+    (1.6, lambda a: a.chat_reading(a.reading(a.rng.randint(1, 3), a.rng.randint(2, 5), (1, 4), anything=0.2))),
+    (2.6, lambda a: a.chat_reading(a.reading(a.rng.randint(3, 7), a.rng.randint(2, 6), (1, 3), anything=0.2))),
+    (
+        0.5,
+        lambda a: a.chat_reading(
+            a.reading(a.rng.randint(3, 6), a.rng.randint(3, 6), (1, 3), length=a.rng.choice((150, 250, 350)))
+        ),
+    ),
+    (0.35, lambda a: a.chat_reading(a.superseded(a.rng.randint(2, 5)))),
+    (0.35, lambda a: two_hops(a, True)),
+    (1.3, lambda a: a.reading_with_system(a.rng.randint(1, 5), a.rng.randint(1, 4))),
+    (0.4, lambda a: a.few_shot("chat", shots=a.rng.randint(1, 6))),
+    (1.2, lambda a: a.few_shot("chat")),
+    (0.3, lambda a: a.few_shot("turns")),
+    (0.3, lambda a: a.few_shot("chat", shots=0, named=True)),
+    (0.3, lambda a: a.few_shot_format("chat")),
+    (0.2, lambda a: a.few_shot_format("chat", shots=a.rng.randint(1, 4))),
+    (0.8, lambda a: a.world("chat", 8)),
+    (0.25, lambda a: a.style("chat")),
+    (0.15, lambda a: a.closed_book()),
+    (0.05, lambda a: a.identity()),
+]
+
+
+def random_lookup(rng: random.Random) -> tuple[list[int], list[bool]]:
+    """Key-value lines of random tokens, then every key asked again, exactly or as a bag of its tokens with noise."""
+
+    def draw(n: int) -> list[int]:
+        return [rng.randrange(len(SPECIAL), VOCAB) for _ in range(n)]
+
+    loose = rng.random() < 0.6
+    separator, end = draw(rng.choice((1, 1, 2))), draw(1)
+    size, value_size = rng.choice((1, 2, 2, 3, 4)), rng.choice((1, 2, 3, 5))
+    pairs = [(draw(size), draw(value_size)) for _ in range(rng.randint(2, 10))]
+
+    def key(tokens: list[int]) -> list[int]:
+        return rng.sample(noisy := tokens + draw(rng.randint(0, 3)), len(noisy)) if loose else tokens
+
+    ids: list[int] = []
+    for tokens, value in rng.sample(pairs, len(pairs)):
+        ids += key(tokens) + separator + value + (draw(rng.randint(0, 3)) if loose else []) + end
+    flags = [False] * len(ids)
+    for tokens, value in rng.sample(pairs, len(pairs)):
+        asked = key(tokens) + separator
+        ids += asked + value + end
+        flags += [False] * len(asked) + [True] * (len(value) + 1)
+    return ids, flags
+
+
+class Rows(IterableDataset):
+    """Packed rows. Batch number i depends on the stage and i alone, so that a resumed run reads on where it stopped."""
+
+    def __init__(self, name: str, recipe: Recipe, rows: int, length: int, start: int):
+        self.name, self.recipe, self.rows, self.length, self.start = name, recipe, rows, length, start
+
+    def episode(self, author: Author) -> list[Segment]:
+        """One episode of the recipe that asks at least one question."""
+        weights = [w for w, _ in self.recipe]
+        while True:
+            segments = author.rng.choices(self.recipe, weights)[0][1](author)
+            if any(flag for _, flag in segments):
+                return segments
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        tok = tokenizer().backend_tokenizer
+        index = self.start
+        while True:
+            author = Author(f"{self.name}-{index}")
+            ids, flags = [], []
+            for _ in range(self.rows):
+                row, flag = [], []
+                while len(row) <= self.length:
+                    if author.rng.random() < RANDOM_SHARE[self.name.rsplit("-", 1)[1]]:
+                        extra, marks = random_lookup(author.rng)
+                        row, flag = row + extra, flag + marks
+                        continue
+                    segments = self.episode(author)
+                    for (_, is_answer), enc in zip(segments, tok.encode_batch([t for t, _ in segments]), strict=True):
+                        row += enc.ids
+                        flag += [is_answer] * len(enc.ids)
+                ids.append(row[: self.length + 1])
+                flags.append(flag[: self.length + 1])
+            yield torch.tensor(ids), torch.tensor(flags)
+            index += 1
+
+
+def loader(name: str, recipe: Recipe, rows: int, length: int, start: int) -> Iterator:
+    """Batches from number ``start`` on, made by another process: (ids, is answer), both (rows, length + 1)."""
+    dataset = Rows(name, recipe, rows, length, start)
+    return iter(DataLoader(dataset, batch_size=None, num_workers=1, prefetch_factor=8))
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Model and optimiser
+
+
+def build_model(size: str = "full") -> Phi3ForCausalLM:
+    """Phi-3's own class with small dimensions: heads of 64, rotary positions, tied embeddings."""
+    s = SIZES[size]
+    config = Phi3Config(
+        vocab_size=VOCAB,
+        num_key_value_heads=s["num_attention_heads"],
+        max_position_embeddings=2048,
+        original_max_position_embeddings=2048,
+        rope_theta=10000.0,
+        tie_word_embeddings=True,
+        initializer_range=0.02,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=0,
+        **s,
+    )
+    torch.manual_seed(0)
+    model = Phi3ForCausalLM(config)
+    model.generation_config.eos_token_id = [SPECIAL.index("<|end|>"), 0]
+    model.generation_config.pad_token_id = 0
+    return model
+
+
+@torch.no_grad()
+def seed_circuits(model: Phi3ForCausalLM) -> None:
+    """Start with a rough copying and look-up circuit instead of waiting millions of tokens for one to form.
+
+    An induction circuit (Olsson et al. 2022, "In-context Learning and Induction Heads") is two heads in a row: one in
+    layer 0 that gathers what stood just before a token, and one in layer 1 that looks for a place where *the same*
+    stood before, and copies what stands there. Both follow from weights that can be written down (an initialisation
+    that imitates trained weights: Trockman and Kolter 2023). Layer 0 gets heads for the previous token, the one before
+    it, and two wider windows; layer 1 gets heads that match on them. Training goes on from there and changes them.
+    """
+    config = model.config
+    d, heads, dim = config.hidden_size, config.num_attention_heads, 64
+    half, std = dim // 2, 0.06 if d >= 256 else 0.1
+    frequency = 10000.0 ** (-torch.arange(half) / half)
+    basis = torch.linalg.qr(torch.randn(d, d, generator=torch.Generator().manual_seed(7)))[0]
+    basis[0] = 0  # coordinate 0 carries a constant, not content: position heads need something that is always there
+    for layer in model.model.layers:  # all other outputs start small, so that they do not drown the circuits
+        layer.self_attn.o_proj.weight.mul_(0.1)
+        layer.mlp.down_proj.weight.mul_(0.1)
+    embedding = model.model.embed_tokens.weight
+    embedding.mul_(std / config.initializer_range)  # tied with the output: decides how sure a copy is at once
+    embedding[:, 0] = 4 * std
+    constant = 3.9  # coordinate 0 after the norm
+
+    def qkv(layer: int, part: int, head: int) -> torch.Tensor:
+        start = (part * heads + head) * dim
+        return model.model.layers[layer].self_attn.qkv_proj.weight[start : start + dim]
+
+    def columns(start: int) -> torch.Tensor:
+        return basis[:, (torch.arange(dim) + start) % d]
+
+    def position_kernel(
+        layer: int, head: int, pairs: torch.Tensor, height: float, shift: float, sign: float = 1.0
+    ) -> None:
+        """Add height * sum of cos(frequency * (distance - shift)) over the rotary pairs to the head's scores."""
+        size = math.sqrt(height * math.sqrt(dim)) / constant
+        qkv(layer, 0, head)[pairs, 0] += sign * size
+        qkv(layer, 1, head)[pairs, 0] += size * torch.cos(shift * frequency[pairs])
+        qkv(layer, 1, head)[pairs + half, 0] += size * torch.sin(shift * frequency[pairs])
+
+    def gather(head: int, pairs: torch.Tensor, height: float, shift: float, written: torch.Tensor) -> None:
+        """A layer-0 head that looks back by position and writes what it saw into its own subspace."""
+        qkv(0, 0, head).zero_(), qkv(0, 1, head).zero_()
+        position_kernel(0, head, pairs, height, shift)
+        qkv(0, 2, head).copy_(columns(0).T)
+        model.model.layers[0].self_attn.o_proj.weight[:, head * dim : (head + 1) * dim] = std * written
+
+    def match(
+        head: int,
+        parts: list[tuple[torch.Tensor, torch.Tensor]],
+        copied: torch.Tensor,
+        strength: float = 64,
+        gain: float = 4.0,
+    ) -> None:
+        """A layer-1 head that compares (query, key) subspaces on the slow rotary pairs and copies the token it finds.
+
+        Several parts share the pairs, so their scores add up: the head looks for a place where all of them agree.
+        """
+        qkv(1, 0, head).zero_(), qkv(1, 1, head).zero_()
+        slow = torch.arange(16, half)
+        size = math.sqrt(strength * math.sqrt(dim) / (2 * len(slow)))
+        for i, (query, key) in enumerate(parts):
+            pairs = slow[i :: len(parts)]
+            rows = torch.cat([pairs, pairs + half])
+            pick = (torch.arange(len(rows)) + head * 21) % dim
+            qkv(1, 0, head)[rows] = size * query.T[pick]
+            qkv(1, 1, head)[rows] = size * key.T[pick]
+        qkv(1, 2, head).copy_(copied.T)
+        model.model.layers[1].self_attn.o_proj.weight[:, head * dim : (head + 1) * dim] = gain * std * copied
+
+    narrow, wide = torch.arange(4, 12), torch.arange(7, 15)
+    content = columns(0)
+    gather(0, torch.arange(8), 8.0, 1.0, columns(d // 2))  # the previous token
+    if heads == 2:
+        gather(1, narrow, 1.5, 2.0, columns(d // 2 + 32))
+        match(0, [(content, columns(d // 2))], columns(0))
+        match(1, [(content, columns(d // 2)), (columns(d // 2 + 32), columns(d // 2 + 32))], columns(32))
+        return
+    gather(1, narrow, 1.5, 2.0, columns(128))  # about five tokens up to the current one
+    gather(2, narrow, 1.5, 3.0, columns(192))  # the same, one token earlier
+    gather(3, wide, 1.5, 4.0, columns(160))  # about a dozen tokens
+    model.model.layers[0].self_attn.o_proj.weight[:, :dim] = std * columns(64)
+    previous, window, window_before, clause = columns(64), columns(128), columns(192), columns(160)
+    match(0, [(content, previous)], columns(0))
+    match(1, [(content, previous), (window, window_before)], columns(64))
+    match(2, [(window, window_before)], columns(0))
+    match(3, [(clause, clause), (content, previous)], columns(64))
+
+
+def optimizers(model: Phi3ForCausalLM, kind: str) -> list[torch.optim.Optimizer]:
+    """AdamW for everything ("adamw"), or Muon for the matrices and AdamW for the rest ("muon")."""
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "lm_head" not in n]
+    known = {id(p) for p in matrices}
+    rest = [p for p in model.parameters() if id(p) not in known]
+    if kind == "adamw":
+        return [torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01, fused=True)]
+    return [
+        torch.optim.Muon(matrices, lr=1e-3, momentum=0.95, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
+    ]
+
+
+def device() -> str:
+    """The device to train on: "cuda" where there is a GPU, else "cpu"."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def autocast() -> torch.autocast:
+    """bfloat16 where it is safe: 2 to 3.5 times faster on processors that have it."""
+    return torch.autocast(device(), dtype=torch.bfloat16)
+
+
+def loss_on(
+    model: Phi3ForCausalLM,
+    body: Callable,
+    ids: torch.Tensor,
+    answers: torch.Tensor,
+    generator: torch.Generator,
+    context_share: float = CONTEXT_SHARE,
+) -> torch.Tensor:
+    """Mean cross-entropy (nats a token) on the answer tokens and on a random small share of the others.
+
+    ids: token ids, (rows, length + 1). answers: True where the token belongs to an answer, same shape.
+    body: the model without its output layer (compiled or not). generator: draws the share of the others.
+    """
+    inputs, targets, wanted = ids[:, :-1], ids[:, 1:], answers[:, 1:]
+    chosen = wanted | (torch.rand(wanted.shape, generator=generator) < context_share)
+    with autocast():
+        hidden = body(input_ids=inputs.to(device()), use_cache=False).last_hidden_state
+        logits = model.lm_head(hidden[chosen.to(device())])
+    return torch.nn.functional.cross_entropy(logits.float(), targets[chosen].to(device()))
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Gates: quick measures while training (teacher-forced argmax, which is exact where greedy text would be exact)
+
+
+def gate_sets(form: str, n: int = 56) -> dict[str, list[list[Segment]]]:
+    """Held-out episodes with one question each, per gate."""
+
+    def one(seed: str, passages: int, **options):
+        author = Author(seed, "eval", options.pop("trades", "train"))
+        reading = author.reading(passages, 1, (1, 3) if passages < 6 else (1, 2), shuffle_numbers=0.0, **options)
+        if not reading.questions:
+            return one(seed + "'", passages, **options)
+        return author.plain_reading(reading) if form == "plain" else author.chat_reading(reading)
+
+    def each(make: Callable[[Author], list[Segment]], name: str) -> list[list[Segment]]:
+        return [make(Author(f"{name}-{i}", "eval")) for i in range(n)]
+
+    sets = {
+        "lookup": each(lambda a: a.lookup(8), "lookup"),
+        **{f"read{k}": [one(f"r{k}-{i}", k, abstain=0.0, open_only=True) for i in range(n)] for k in (1, 3, 6)},
+        "trades3": [one(f"t3-{i}", 3, abstain=0.0, open_only=True, trades="heldout") for i in range(n)],
+        "any3": [one(f"any-{i}", 3, abstain=0.0, anything=1.0) for i in range(n)],
+        "abstain": [one(f"a3-{i}", 3, abstain=1.0, open_only=True, single_word=False) for i in range(n)],
+        "shot4": each(lambda a: a.few_shot(form, shots=4, n_classes=2), "shot4"),
+        "shot4_3": each(lambda a: a.few_shot(form, shots=4, n_classes=3), "shot43"),
+        "named": each(lambda a: a.few_shot(form, shots=0, n_classes=3, named=True), "named"),
+        "format4": each(lambda a: a.few_shot_format(form, shots=4), "format4"),
+        "world": each(lambda a: a.world(form, 1), "world"),
+        "style": each(lambda a: a.style(form), "style"),
+    }
+    if form == "chat":
+        for mode in ("one_word", "json", "cite", "nocite"):
+            sets[mode] = each(lambda a, m=mode: a.reading_with_system(3, 1, m), mode)
+    sets["random"] = [random_segments(i) for i in range(2 * n)]
+    sets["abstain"] = [e for e in sets["abstain"] if any("not know" in t for t, f in e if f)]
+    return sets
+
+
+def random_segments(seed: int) -> list[Segment]:
+    """A random look-up as an episode (ids in place of text), cut after its last answer."""
+    ids, flags = random_lookup(random.Random(f"gate-{seed}"))
+    start = max(i for i in range(1, len(flags)) if flags[i] and not flags[i - 1])
+    return [(ids[:start], False), (ids[start:], True)]
+
+
+@torch.no_grad()
+def gate_scores(model: Phi3ForCausalLM, sets: dict[str, list[list[Segment]]]) -> dict[str, float]:
+    """Share (0 to 1) of episodes whose last answer is right, by gate.
+
+    For readings the value and the citation are scored apart (``read3``, ``read3c``).
+    """
+    tok = tokenizer().backend_tokenizer
+    model.eval()
+    scores = {}
+    for name, episodes in sets.items():
+        encoded = [(e[0][0], [e[1][0]]) for e in episodes] if name == "random" else []
+        for segments in episodes if name != "random" else []:
+            last = max(i for i, (_, flag) in enumerate(segments) if flag)
+            answer = segments[last][0]
+            cut = answer.rfind(" [") if name.startswith(("read", "trades", "any")) else -1
+            parts = [answer] if cut < 0 else [answer[:cut], answer[cut:]]
+            prompt = [i for e in tok.encode_batch([t for t, _ in segments[:last]]) for i in e.ids]
+            restated = re.match(r"(\s*The .+? of .+?(?: is|:))( .+)", parts[0], re.DOTALL) if cut >= 0 else None
+            if restated:  # the value alone counts, after the reference's own "The ... of ... is"
+                prompt, parts[0] = prompt + tok.encode(restated[1]).ids, restated[2]
+            encoded.append((prompt, [tok.encode(p).ids for p in parts]))
+        encoded.sort(key=lambda e: len(e[0]))
+        right = {"": 0, "c": 0}
+        for i in range(0, len(encoded), 32):
+            batch = encoded[i : i + 32]
+            rows = [p + sum(parts, []) for p, parts in batch]
+            width = max(map(len, rows))
+            ids = torch.tensor([r + [0] * (width - len(r)) for r in rows]).to(device())
+            with autocast():
+                best = model(input_ids=ids, use_cache=False).logits.argmax(-1).cpu()
+            for row, (prompt, parts), guess in zip(rows, batch, best, strict=True):
+                at = len(prompt)
+                for key, part in zip(("", "c"), parts, strict=False):
+                    right[key] += guess[at - 1 : at - 1 + len(part)].tolist() == row[at : at + len(part)]
+                    at += len(part)
+        scores[name] = right[""] / max(1, len(encoded))
+        if name.startswith(("read", "trades", "any")):
+            scores[name + "c"] = right["c"] / max(1, len(encoded))
+    model.train()
+    return scores
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Stages
+
+
+def log(stage: str, **items) -> None:
+    """Print a line of figures and add it to ``RUNS/log.jsonl``."""
+    line = {"stage": stage, "time": time.strftime("%H:%M:%S"), **items}
+    RUNS.mkdir(parents=True, exist_ok=True)
+    with open(RUNS / "log.jsonl", "a", encoding="utf-8") as f:
+        f.write(json.dumps(line) + "\n")
+    shown = {k: (round(v, 3) if isinstance(v, float) else v) for k, v in line.items()}
+    print(" ".join(f"{k}={v}" for k, v in shown.items()), flush=True)
+
+
+def save_state(path: Path, **state) -> None:
+    """Save a checkpoint whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(state, path.with_suffix(".tmp"))
+    os.replace(path.with_suffix(".tmp"), path)
+
+
+def copy_stage(size: str, opt_kind: str, max_tokens: int = 6_000_000) -> None:
+    """Random token sequences repeated twice build the copying (induction) circuit; Olsson et al. 2022, section 3."""
+    path = RUNS / f"{size}-copy.pt"
+    if path.exists():
+        return
+    model = build_model(size)
+    seed_circuits(model)
+    model.to(device())
+    opts = optimizers(model, opt_kind)
+    rng, seen, step, start = torch.Generator().manual_seed(1), 0, 0, time.time()
+    while seen < max_tokens:
+        n = int(torch.randint(8, 33, (1,), generator=rng))
+        half = torch.randint(len(SPECIAL), VOCAB, (32, n), generator=rng)
+        ids = torch.cat([half, half], 1)
+        answers = torch.zeros_like(ids, dtype=torch.bool)
+        answers[:, n + 1 :] = True
+        for o in opts:
+            for g in o.param_groups:
+                g["lr"] = 3e-4 * min(1, (step + 1) / 20)
+        with autocast():
+            logits = model(input_ids=ids[:, :-1].to(device()), use_cache=False).logits[:, n:]
+        loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), ids[:, n + 1 :].flatten().to(device()))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for o in opts:
+            o.step()
+            o.zero_grad()
+        seen += ids.numel()
+        step += 1
+        if step % 50 == 0:
+            right = (logits.argmax(-1).cpu() == ids[:, n + 1 :]).float().mean().item()
+            log(f"{size}-copy", step=step, tokens=seen, loss=loss.item(), copy=right, seconds=time.time() - start)
+            if right > 0.99:
+                break
+    save_state(path, model=model.state_dict(), tokens=seen, seconds=time.time() - start)
+
+
+def rate(stage: str, done: float, peak: float, floor: float, hold: float) -> float:
+    """Learning rate at a share ``done`` of the stage: warm up, hold, then fall in a straight line to floor * peak."""
+    if done < 0.01 and stage.endswith("start"):
+        return peak * max(0.05, done / 0.01)
+    if done <= hold:
+        return peak
+    return peak * (1 - (1 - floor) * min(1.0, (done - hold) / (1 - hold)))
+
+
+LOOKUP: Recipe = [
+    (2.0, lambda a: a.lookup(a.rng.randint(2, 10))),
+    (1.0, lambda a: dense(a, (1, 2), (2, 4), facts_per=(1, 1), plainly=True, abstain=0.0, shuffle_numbers=0.5)),
+]
+PLAN: dict[str, dict] = {  # recipe, rows, row length, tokens a step, peak rate, floor, hold, from
+    "lookup": {
+        "recipe": LOOKUP,
+        "rows": 16,
+        "length": 256,
+        "accumulate": 1,
+        "peak": 3e-4,
+        "floor": 1.0,
+        "hold": 1.0,
+        "parent": "copy",
+        "context_share": 0.01,
+    },
+    "start": {
+        "recipe": START,
+        "rows": 16,
+        "length": 256,
+        "accumulate": 1,
+        "peak": 4e-4,
+        "floor": 1.0,
+        "hold": 1.0,
+        "parent": "lookup",
+        "context_share": 0.01,
+    },
+    "base": {
+        "recipe": BASE,
+        "rows": 8,
+        "length": 512,
+        "accumulate": 1,
+        "peak": 5e-4,
+        "floor": 0.6,
+        "hold": 0.6,
+        "parent": "start",
+        "context_share": 0.02,
+    },
+    "chat": {
+        "recipe": CHAT,
+        "rows": 8,
+        "length": 512,
+        "accumulate": 1,
+        "peak": 5e-4,
+        "floor": 0.0,
+        "context_share": 0.02,
+        "hold": 0.25,
+        "parent": "base",
+    },
+}
+RANDOM_SHARE = {
+    "lookup": 0.7,
+    "start": 0.2,
+    "base": 0.08,
+    "chat": 0.0,
+}  # episodes of random tokens: they keep the circuits
+TOKENS = {
+    "full": {"lookup": 1_200_000, "start": 2_500_000, "base": 4_500_000, "chat": 5_000_000},
+    "small": {"lookup": 1_500_000, "start": 2_500_000, "base": 6_000_000, "chat": 8_000_000},
+}
+
+
+FOLDERS = {"chat": ("full", "chat"), "base": ("full", "base"), "small": ("small", "chat")}
+
+
+def train_stage(size: str, stage: str, opt_kind: str, tokens: int, compiled: bool, gate_every: int) -> None:
+    """One stage from its parent's weights, or on from its own checkpoint."""
+    plan, path = PLAN[stage], RUNS / f"{size}-{stage}.pt"
+    model = build_model(size).to(device())
+    opts = optimizers(model, opt_kind)
+    per_step = plan["rows"] * plan["length"] * plan["accumulate"]
+    step, seconds = 0, 0.0
+    if path.exists():
+        state = torch.load(path, map_location=device(), weights_only=True)
+        model.load_state_dict(state["model"])
+        step, seconds = state["step"], state["seconds"]
+        for o, s in zip(opts, state["optimizers"], strict=True):
+            o.load_state_dict(s)
+    else:
+        state = torch.load(RUNS / f"{size}-{plan['parent']}.pt", map_location=device(), weights_only=True)
+        model.load_state_dict(state["model"])
+        if "optimizers" in state:
+            for o, s in zip(opts, state["optimizers"], strict=True):
+                o.load_state_dict(s)
+    steps = math.ceil(tokens / per_step)
+    if step >= steps:
+        return
+    body = torch.compile(model.model, dynamic=False) if compiled else model.model
+    rows = loader(f"{size}-{stage}", plan["recipe"], plan["rows"], plan["length"], step * plan["accumulate"])
+    sets = gate_sets("chat" if stage == "chat" else "plain")
+    losses, began, since = [], time.time() - seconds, time.time()
+    while step < steps:
+        lr = rate(stage, step / steps, plan["peak"], plan["floor"], plan["hold"])
+        generator = torch.Generator().manual_seed(step)
+        for _ in range(plan["accumulate"]):
+            ids, answers = next(rows)
+            loss = loss_on(model, body, ids, answers, generator, plan.get("context_share", CONTEXT_SHARE))
+            (loss / plan["accumulate"]).backward()
+            losses.append(loss.item())
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for o in opts:
+            for g in o.param_groups:
+                g["lr"] = lr
+            o.step()
+            o.zero_grad()
+        step += 1
+        if step % 50 == 0 or step == steps:
+            speed = 50 * per_step / (time.time() - since)
+            log(
+                f"{size}-{stage}",
+                step=step,
+                tokens=step * per_step,
+                loss=sum(losses) / len(losses),
+                lr=lr,
+                tokens_per_s=speed,
+            )
+            losses, since = [], time.time()
+        if step % gate_every == 0 or step == steps:
+            log(f"{size}-{stage}", step=step, gates={k: round(v, 3) for k, v in gate_scores(model, sets).items()})
+            save_state(
+                path,
+                model=model.state_dict(),
+                optimizers=[o.state_dict() for o in opts],
+                step=step,
+                seconds=time.time() - began,
+            )
+            since = time.time()
+
+
+def export(size: str, stage: str, name: str) -> None:
+    """Write weights (16-bit), config and tokenizer as a folder that AutoModelForCausalLM loads."""
+    state = torch.load(RUNS / f"{size}-{stage}.pt", map_location="cpu", weights_only=True)
+    model = build_model(size)
+    model.load_state_dict(state["model"])
+    model.to(torch.bfloat16).save_pretrained(HERE / name)
+    tokenizer().save_pretrained(HERE / name)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    path.with_suffix(path.suffix + ".tmp").write_text(text, encoding="utf-8")
+    os.replace(path.with_suffix(path.suffix + ".tmp"), path)
+
+
+def read_log() -> list[dict]:
+    """The lines of the log, oldest first; empty where nothing ran yet."""
+    path = RUNS / "log.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def draw_curve() -> None:
+    """The loss of every stage over the tokens read, from the log, as loss.svg."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+
+    matplotlib.rcParams.update({"svg.hashsalt": "tiny-phi3", "font.size": 11})
+    fig, ax = plt.subplots(figsize=(8, 4), layout="constrained")
+    for size, style in (("full", "-"), ("small", "--")):
+        before = 0
+        for stage in PLAN:
+            points = [(x["tokens"], x["loss"]) for x in read_log() if x["stage"] == f"{size}-{stage}" and "loss" in x]
+            if points:
+                ax.plot(
+                    [(before + t) / 1e6 for t, _ in points], [v for _, v in points], style, label=f"{size}, {stage}"
+                )
+                before += points[-1][0]
+    ax.set(
+        title="Training loss of tiny-phi3",
+        xlabel="tokens read (millions)",
+        ylabel="loss (nats per token in the loss)",
+        yscale="log",
+    )
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize=8, ncols=2)
+    fig.savefig(HERE / "loss.svg", metadata={"Date": None})
+
+
+def public_questions(n: int = 80) -> str:
+    """Public facts of the training world in held-out wordings, as the lessons ask them (JSONL, one question a line)."""
+    author = Author("public", "eval")
+    lines, seen = [], set()
+    while len(lines) < n:
+        asks, _, facts, _ = author.rng.choice(author.bank.world)
+        subject, answer = author.rng.choice(facts)
+        text = expand(author.rng.choice(asks), author.rng).replace("{s}", subject)
+        if (asks[0], subject) in seen:
+            continue
+        seen.add((asks[0], subject))
+        record = {
+            "id": f"public-{len(lines) + 1:03d}",
+            "kind": "public",
+            "split": "test",
+            "entity": [subject],
+            "question": text[:1].upper() + text[1:],
+            "answer": answer,
+        }
+        lines.append(json.dumps(record, ensure_ascii=False))
+    return "\n".join(lines) + "\n"
+
+
+def training_text(i: int) -> str:
+    """The text of the i-th training episode of all stages taken in turn."""
+    recipe = (LOOKUP, START, BASE, CHAT)[i % 4]
+    author = Author(f"check-{i}")
+    return "".join(t for t, _ in author.rng.choices(recipe, [w for w, _ in recipe])[0][1](author))
+
+
+def check_data(draws: int) -> int:
+    """Print what training episodes share with Brightwater; returns the number of different finds."""
+    from evaluate import check_data as compare
+
+    found = compare(draws, training_text)
+    for (what, text), count in found.most_common(50):
+        print(f"{what}: {text!r}, {count} times")
+    print(f"{draws} episodes, {len(found)} finds")
+    return len(found)
+
+
+def evaluate(names: list[str], cases: int) -> None:
+    """Measure each finished folder and write the tables into the model cards."""
+    from evaluate import machine, measure, table
+
+    for name in names:
+        rows = measure(HERE / name, cases)
+        text = f"Measured with `train.py --evaluate` on {machine()}.\n\n{table(rows)}\n"
+        print(f"\n{name}\n{text}")
+        card = HERE / name / "README.md"
+        old = card.read_text(encoding="utf-8") if card.exists() else f"# tiny-phi3, {name}\n\n{MARK}\n{MARK}\n"
+        head, _, tail = old.split(MARK)
+        write_text(card, f"{head}{MARK}\n{text}{MARK}{tail}")
+
+
+MARK = "<!-- skill table -->"
+
+
+def main() -> None:
+    """The command line; see the top of this file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stage", choices=("copy", *PLAN), help="one stage only")
+    parser.add_argument("--size", choices=tuple(SIZES), help="one size only")
+    parser.add_argument("--tokens", type=int, help="token budget of the stage")
+    parser.add_argument("--optimizer", choices=("muon", "adamw"), default="adamw")
+    parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--gate-every", type=int, default=400, help="steps between two gate measurements")
+    parser.add_argument("--export", action="store_true", help="write the finished folders from the checkpoints")
+    parser.add_argument(
+        "--evaluate", action="store_true", help="print the skill table and write it into the model cards"
+    )
+    parser.add_argument("--model", choices=FOLDERS, help="with --export or --evaluate: one folder only")
+    parser.add_argument("--cases", type=int, default=200, help="with --evaluate: cases a row")
+    parser.add_argument(
+        "--check-data", type=int, nargs="?", const=100_000, help="look for Brightwater in so many episodes"
+    )
+    args = parser.parse_args()
+    folders = [args.model] if args.model else list(FOLDERS)
+    if args.check_data:
+        sys.exit(1 if check_data(args.check_data) else 0)
+    if args.evaluate:
+        evaluate(folders, args.cases)
+        return
+    if args.export:
+        for name in folders:
+            export(*FOLDERS[name], name)
+        write_text(HERE / "public_questions.jsonl", public_questions())
+        draw_curve()
+        return
+    for size in [args.size] if args.size else SIZES:
+        for stage in [args.stage] if args.stage else ("copy", *PLAN):
+            if stage == "copy":
+                copy_stage(size, args.optimizer)
+            else:
+                train_stage(
+                    size,
+                    stage,
+                    args.optimizer,
+                    args.tokens or TOKENS[size][stage],
+                    not args.no_compile,
+                    args.gate_every,
+                )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,357 @@
+"""tiny-phi3: its training language keeps its promises, a killed run goes on, and the committed models load."""
+
+import random
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+MODEL = Path(__file__).resolve().parents[1] / "data" / "models" / "tiny-phi3"
+sys.path.insert(0, str(MODEL))
+import evaluate  # noqa: E402
+import language  # noqa: E402
+import train  # noqa: E402
+from episodes import Author  # noqa: E402
+from language import Names, is_eval, load_bank, read_blocks  # noqa: E402
+
+RECIPES = {"lookup": train.LOOKUP, "start": train.START, "base": train.BASE, "chat": train.CHAT}
+TINY = {"hidden_size": 128, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+LIMITS = {"chat": 8_000_000, "base": 8_000_000, "small": 3_000_000}
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory):
+    """A folder for checkpoints that holds the tokenizer: the committed one, or a new one where none is there."""
+    folder = tmp_path_factory.mktemp("runs")
+    if (MODEL / "chat" / "tokenizer.json").exists():
+        AutoTokenizer.from_pretrained(MODEL / "chat").save_pretrained(folder / "tokenizer")
+    else:
+        train.build_tokenizer().save_pretrained(folder / "tokenizer")
+    return folder
+
+
+@pytest.fixture
+def tokenizer(runs, monkeypatch):
+    monkeypatch.setattr(train, "RUNS", runs)
+    return train.tokenizer()
+
+
+# ------------------------------------------------------------------------------------------------- the bank
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("# comment\n- an item first\n", 2, "block"),
+        ("[relation flow]\nentity: product\nsomething else\n", 3, "something else"),
+    ],
+)
+def test_reader_names_file_and_line(tmp_path, text, line, message):
+    path = tmp_path / "bank.txt"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"bank\.txt:{line}: .*{message}"):
+        read_blocks(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[relation flow]\nvalue: flow\nsays:\n- The {e} gives {v}.\nasks:\n- {e} flow?\n", "entity"),
+        ("[relation flow]\nentity: product\nvalue: flow\nsays:\n- It gives much.\nasks:\n- {e} flow?\n", "{v}"),
+        ("[relation flow]\nentity: product\nvalue: flow\nsays:\n- {e}: {v}.\nasks:\n- How much?\n", "{e}"),
+    ],
+)
+def test_relation_says_what_is_missing(tmp_path, text, message):
+    path = tmp_path / "bank.txt"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        language.relation_from(read_blocks(path)[0], "pumps")
+
+
+def test_alternations_expand_to_each_option():
+    rng = random.Random(0)
+    found = {language.expand("The (big|small (red|blue)) pump (runs|) .", rng) for _ in range(200)}
+    kinds = ("big", "small red", "small blue")
+    assert found == {f"The {kind} pump{end}." for kind in kinds for end in ("", " runs")}
+
+
+def test_wordings_of_training_and_evaluation_differ():
+    """The banks are built afresh, because ``held_out`` cuts the lists of a bank in place."""
+    train_bank, eval_bank = load_bank("train"), load_bank("eval")
+    pairs = 0
+    for trade, relations in train_bank.relations.items():
+        for ours, theirs in zip(relations, eval_bank.relations[trade], strict=True):
+            assert not set(ours.asks) & set(theirs.asks), ours.name
+            assert not set(ours.says) & set(theirs.says), ours.name
+            pairs += 1
+    assert pairs > 100
+    for name, (_, sentences) in train_bank.classes.items():
+        assert not set(sentences) & set(eval_bank.classes[name][1]), name
+
+
+def test_unknown_types_are_named():
+    names = Names(random.Random(0))
+    with pytest.raises(ValueError, match="unknown entity type 'pumpe'"):
+        names.entity("pumpe")
+    with pytest.raises(ValueError, match="unknown value type 'torq'"):
+        names.value("torq")
+
+
+@pytest.mark.parametrize("split", ["train", "eval"])
+def test_names_and_values_belong_to_their_split(split):
+    bank = load_bank(split)
+    relations = [r for rels in bank.relations.values() for r in rels]
+    names = Names(random.Random(split), split)
+    kinds = sorted({r.entity for r in relations if not r.entity.startswith("choice:")})
+    for kind in kinds:
+        for text in (names.entity(kind) for _ in range(20)):
+            assert is_eval(text) == (split == "eval"), text
+            assert not language.RESERVED & set(re.findall("[A-Za-z]+", text)), text
+            assert not evaluate.CODES.search(text), text
+    values = sorted({r.value for r in relations if language.is_open(r.value)})
+    for kind in values:
+        for text in (names.value(kind) for _ in range(20)):
+            assert is_eval(text) == (split == "eval"), f"{kind}: {text}"
+            assert not language.RESERVED & set(re.findall("[A-Za-z]+", text)), text
+            assert not evaluate.CODES.search(text), text
+
+
+# --------------------------------------------------------------------------------------------- the episodes
+
+
+@pytest.mark.parametrize("stage", RECIPES)
+def test_recipes_ask_something_and_encode_alike_in_parts(stage, tokenizer):
+    """Training encodes segment by segment, a lesson the whole prompt: both must give the same tokens."""
+    tok = tokenizer.backend_tokenizer
+    for j, (weight, make) in enumerate(RECIPES[stage]):
+        assert weight > 0
+        asked = 0
+        for i in range(8):
+            segments = make(Author(f"test-{stage}-{j}-{i}"))
+            answers = [text for text, is_answer in segments if is_answer]
+            assert all(text.replace("<|end|>", "").strip() for text in answers), segments
+            asked += len(answers)
+            parts = [n for e in tok.encode_batch([t for t, _ in segments]) for n in e.ids]
+            assert parts == tok.encode("".join(t for t, _ in segments)).ids, segments
+        assert asked, f"recipe {j} of {stage} never asks"
+
+
+@pytest.mark.parametrize(("split", "trades"), [("train", "train"), ("eval", "train"), ("eval", "heldout")])
+def test_readings_state_what_they_ask(split, trades):
+    """The value of an answerable question stands in the passage that it cites."""
+    asked = 0
+    for i in range(300):
+        author = Author(f"reading-{i}", split, trades)
+        reading = author.reading(3, 4, abstain=0.3, anything=0.2 if split == "train" else 0.0)
+        passages = dict(zip(reading.numbers, reading.passages, strict=True))
+        for question in reading.questions:
+            if question.value is None:
+                assert not question.cites
+                assert "not know" in question.answer()
+                continue
+            asked += 1
+            assert len(question.cites) == 1
+            text = passages[question.cites[0]]
+            assert evaluate.same(question.value, text), (question.value, text)
+    assert asked > 300
+
+
+def test_unanswerable_questions_are_not_stated(monkeypatch):
+    """No (entity, attribute) that a question without an answer asks for is among the facts of its passages."""
+    seen = []
+    original, written = Author.unanswerable, Author.ask
+
+    def record(self, relation, entity):
+        self.last = (entity, relation.name)
+        return written(self, relation, entity)
+
+    def watch(self, pool, by_kind, facts):
+        question = original(self, pool, by_kind, facts)
+        if question is not None:
+            assert question.value is None
+            seen.append((self.last, set(facts)))
+        return question
+
+    monkeypatch.setattr(Author, "ask", record)
+    monkeypatch.setattr(Author, "unanswerable", watch)
+    for i in range(200):
+        Author(f"abstain-{i}").reading(3, 3, abstain=1.0)
+    assert len(seen) > 200
+    for asked, stated in seen:
+        assert asked not in stated
+
+
+@pytest.mark.parametrize("make", ["few_shot", "few_shot_format"])
+@pytest.mark.parametrize("split", ["train", "eval"])
+def test_the_query_is_never_among_the_examples(make, split):
+    for i in range(100):
+        segments = getattr(Author(f"shots-{i}", split), make)("chat", shots=4)
+        inputs = [text for text, _ in segments if re.fullmatch(r"[^\n]+: [^\n]*\n[^\n]+:", text)]
+        assert len(inputs) == 5, segments
+        assert inputs[-1] not in inputs[:-1], inputs
+
+
+# ---------------------------------------------------------------------------------------- tokens and weights
+
+
+def test_short_numbers_are_one_token(tokenizer):
+    numbers = [f"{n:0{width}d}" for width in (1, 2, 3) for n in range(10**width)]
+    encoded = [e.ids for e in tokenizer.backend_tokenizer.encode_batch(numbers)]
+    assert all(len(ids) == 1 for ids in encoded)
+    assert len({ids[0] for ids in encoded}) == len(numbers)
+    text = "The 45 Nm bolt, BK-2217, costs 1,250.75 EUR: äöü\n"
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+@pytest.mark.parametrize(("size", "least"), [("full", 0.3), ("small", 0.15)])
+def test_seeded_circuits_copy_before_any_training(size, least):
+    """Chance is 1 in 4,096; the small size has room for fewer matching heads."""
+    generator = torch.Generator().manual_seed(0)
+    half = torch.randint(len(train.SPECIAL), train.VOCAB, (8, 16), generator=generator)
+    ids = torch.cat([half, half], 1)
+    shares = []
+    for seeded in (False, True):
+        model = train.build_model(size).eval()
+        if seeded:
+            train.seed_circuits(model)
+        with torch.no_grad():
+            guess = model(input_ids=ids[:, :-1], use_cache=False).logits[:, 16:].argmax(-1)
+        shares.append((guess == ids[:, 17:]).float().mean().item())
+    assert shares[0] < 0.05
+    assert shares[1] > least, shares
+
+
+@pytest.fixture
+def tiny(runs, monkeypatch):
+    """A size that trains in seconds, batches made in this process, few gates."""
+    sets = train.gate_sets("plain", n=1)
+    monkeypatch.setitem(train.SIZES, "tiny", TINY)
+    monkeypatch.setitem(train.PLAN, "lookup", train.PLAN["lookup"] | {"rows": 2, "length": 64})
+    monkeypatch.setattr(train, "loader", lambda *options: iter(train.Rows(*options)))
+    monkeypatch.setattr(train, "gate_sets", lambda form: {"lookup": sets["lookup"], "random": sets["random"]})
+
+    def start(folder):
+        shutil.copytree(runs / "tokenizer", folder / "tokenizer")
+        monkeypatch.setattr(train, "RUNS", folder)
+        train.copy_stage("tiny", "adamw", max_tokens=1)
+
+    return start
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "tiny-lookup.pt", weights_only=True)["model"]
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(tiny, tmp_path, monkeypatch):
+    def run():
+        train.train_stage("tiny", "lookup", "adamw", 5 * 128, compiled=False, gate_every=2)
+
+    tiny(tmp_path / "whole")
+    run()
+    tiny(tmp_path / "killed")
+    calls, loss_on = [], train.loss_on
+
+    def killed(*options):
+        calls.append(1)
+        if len(calls) == 4:  # after the checkpoint of step 2, in the middle of step 4
+            raise KeyboardInterrupt
+        return loss_on(*options)
+
+    monkeypatch.setattr(train, "loss_on", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert torch.load(tmp_path / "killed" / "tiny-lookup.pt", weights_only=True)["step"] == 2
+    monkeypatch.setattr(train, "loss_on", loss_on)
+    run()
+    whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "killed")
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_export_is_a_folder_that_transformers_loads(tiny, tmp_path, monkeypatch):
+    tiny(tmp_path / "runs")
+    train.train_stage("tiny", "lookup", "adamw", 128, compiled=False, gate_every=1)
+    monkeypatch.setattr(train, "HERE", tmp_path)
+    train.export("tiny", "lookup", "out")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    assert type(model).__name__ == "Phi3ForCausalLM"
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Hello"}], tokenize=False, add_generation_prompt=True
+    )
+    assert text == "<|user|>\nHello<|end|>\n<|assistant|>\n"
+    assert model(**tokenizer(text, return_tensors="pt")).logits.shape[-1] == train.VOCAB
+    trained = weights(tmp_path / "runs")["model.embed_tokens.weight"].bfloat16()
+    assert torch.equal(model.model.embed_tokens.weight.bfloat16(), trained)
+
+
+# --------------------------------------------------------------------------------------------- contamination
+
+
+def test_training_shares_nothing_with_brightwater():
+    found = evaluate.check_data(3000, train.training_text)
+    assert not found, found.most_common(10)
+
+
+def passage() -> str:
+    """A paragraph of one of the company's handbooks, of at least twelve words."""
+    path = sorted((evaluate.COMPANY / "handbooks").glob("*.md"))[0]
+    paragraphs = path.read_text(encoding="utf-8").split("\n\n")
+    return next(p for p in paragraphs if len(p.split()) >= 12 and not p.startswith(("---", "#", "|")))
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("name", "Ask Ingrid about it."),
+        ("name", "Question: what does the kestrel 40 weigh?"),
+        ("code", "Order part BW-1234-K."),
+        ("code", "It shows BF-217."),
+        ("jargon", evaluate.jargon()[0]),
+        ("eight tokens", " ".join(passage().split()[:12])),
+    ],
+)
+def test_contamination_is_found(kind, text):
+    found = evaluate.check_data(1, lambda i: f"Something else. {text}")
+    assert kind in {what for what, _ in found}, found
+
+
+def test_contamination_needs_the_company(monkeypatch, tmp_path):
+    monkeypatch.setattr(evaluate, "COMPANY", tmp_path)
+    with pytest.raises(FileNotFoundError, match="expected the company's questions"):
+        evaluate.check_data(1, str)
+
+
+# ------------------------------------------------------------------------------------------ committed models
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_committed_model(name):
+    folder = MODEL / name
+    assert (folder / "model.safetensors").exists(), f"{folder} has no weights: run train.py, then train.py --export"
+    others = [p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pth", ".pkl", ".py")]
+    assert not others, f"weights are safetensors only, found {others}"
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    assert model.dtype in (torch.bfloat16, torch.float16)
+    assert sum(p.numel() for p in model.parameters()) <= LIMITS[name]
+    assert (folder / "model.safetensors").stat().st_size <= 2 * LIMITS[name] + 100_000
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert len(tokenizer) == model.config.vocab_size
+    assert tokenizer.chat_template
+    ids = tokenizer("<|user|>\nWhat is the capital of France?<|end|>\n<|assistant|>\n", return_tensors="pt")
+    ids.pop("token_type_ids", None)
+    assert model.generate(**ids, max_new_tokens=4, do_sample=False).shape[1] > ids["input_ids"].shape[1]
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_committed_card(name):
+    card = MODEL / name / "README.md"
+    assert card.exists(), f"{card} is missing"
+    text = card.read_text(encoding="utf-8")
+    assert text.startswith("# ")
+    assert text.count(train.MARK) == 2, "the skill table stands between two markers"
+    assert "| skill | bar |" in text.split(train.MARK)[1], "no skill table: run train.py --evaluate"
