@@ -166,3 +166,18 @@ def test_the_pdf_reads_the_same_twice():
     pdf = next(doc for doc in corpus.documents() if doc.kind == "pdf")
     assert corpus.read_text(corpus.data_root() / pdf.path) == pdf.text
     assert "30 months" in pdf.text
+
+
+def test_public_questions_ask_for_facts_of_the_training_world() -> None:
+    """Each stands among the public facts of tiny-phi3's language, and no question is asked twice."""
+    world = (corpus.data_root().parent / "models" / "tiny-phi3" / "language" / "world.txt").read_text(encoding="utf-8")
+    asked = corpus.public_questions()
+    assert len(asked) >= 60
+    assert len({q.question.lower() for q in asked}) == len(asked)
+    for q in asked:
+        assert f"- {q.entity[0]} = {q.answer}\n" in world, q
+
+
+def test_public_questions_of_a_folder_without_them(tmp_path: Path) -> None:
+    with pytest.raises(corpus.CorpusError, match="public_questions.jsonl"):
+        corpus.public_questions(tmp_path)

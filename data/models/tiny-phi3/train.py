@@ -172,27 +172,29 @@ BASE: Recipe = [
     (0.3, lambda a: a.style("plain")),
 ]
 CHAT: Recipe = [
-    (1.6, lambda a: a.chat_reading(a.reading(a.rng.randint(1, 3), a.rng.randint(2, 5), (1, 4), anything=0.2))),
-    (2.6, lambda a: a.chat_reading(a.reading(a.rng.randint(3, 7), a.rng.randint(2, 6), (1, 3), anything=0.2))),
     (
-        0.5,
+        2.0,
         lambda a: a.chat_reading(
-            a.reading(a.rng.randint(3, 6), a.rng.randint(3, 6), (1, 3), length=a.rng.choice((150, 250, 350)))
+            a.reading(a.rng.randint(1, 2), a.rng.randint(1, 3), (1, 1), abstain=0.1, plainly=True, anything=0.3)
         ),
     ),
-    (0.35, lambda a: a.chat_reading(a.superseded(a.rng.randint(2, 5)))),
-    (0.35, lambda a: two_hops(a, True)),
-    (1.3, lambda a: a.reading_with_system(a.rng.randint(1, 5), a.rng.randint(1, 4))),
-    (0.4, lambda a: a.few_shot("chat", shots=a.rng.randint(1, 6))),
-    (1.2, lambda a: a.few_shot("chat")),
-    (0.3, lambda a: a.few_shot("turns")),
-    (0.3, lambda a: a.few_shot("chat", shots=0, named=True)),
-    (0.3, lambda a: a.few_shot_format("chat")),
-    (0.2, lambda a: a.few_shot_format("chat", shots=a.rng.randint(1, 4))),
-    (0.8, lambda a: a.world("chat", 8)),
-    (0.25, lambda a: a.style("chat")),
-    (0.15, lambda a: a.closed_book()),
-    (0.05, lambda a: a.identity()),
+    (
+        3.5,
+        lambda a: a.chat_reading(
+            a.reading(a.rng.randint(1, 3), a.rng.randint(2, 5), (1, 3), abstain=0.25, anything=0.2)
+        ),
+    ),
+    (1.0, lambda a: a.chat_reading(a.reading(a.rng.randint(3, 5), a.rng.randint(3, 6), (1, 2), anything=0.3))),
+    (0.1, lambda a: a.chat_reading(a.superseded(2))),
+    (0.1, lambda a: two_hops(a, True)),
+    (1.2, lambda a: a.reading_with_system(a.rng.randint(1, 2), a.rng.randint(1, 3))),
+    (0.8, lambda a: a.few_shot("chat")),
+    (0.3, lambda a: a.few_shot_words()),
+    (0.2, lambda a: a.few_shot_format("chat")),
+    (1.6, lambda a: a.world("chat", 8)),
+    (0.15, lambda a: a.style("chat")),
+    (0.2, lambda a: a.closed_book()),
+    (0.08, lambda a: a.identity()),
 ]
 
 
@@ -618,8 +620,8 @@ PLAN: dict[str, dict] = {  # recipe, rows, row length, tokens a step, peak rate,
     },
     "chat": {
         "recipe": CHAT,
-        "rows": 8,
-        "length": 512,
+        "rows": 16,
+        "length": 256,
         "accumulate": 1,
         "peak": 5e-4,
         "floor": 0.0,
@@ -632,11 +634,11 @@ RANDOM_SHARE = {
     "lookup": 0.7,
     "start": 0.2,
     "base": 0.08,
-    "chat": 0.0,
+    "chat": 0.04,
 }  # episodes of random tokens: they keep the circuits
 TOKENS = {
-    "full": {"lookup": 1_200_000, "start": 2_500_000, "base": 4_500_000, "chat": 5_000_000},
-    "small": {"lookup": 1_500_000, "start": 2_500_000, "base": 6_000_000, "chat": 8_000_000},
+    "full": {"lookup": 2_050_000, "start": 2_000_000, "base": 1_640_000, "chat": 8_600_000},
+    "small": {"lookup": 800_000, "start": 800_000, "base": 600_000, "chat": 3_000_000},
 }
 
 
