@@ -5,7 +5,10 @@
 #
 # - **Do:** load a small language model on your own processor, ask it about a company, and make its answer right.
 # - **Learn:** what a model knows, what it makes up, and what changes when the right text stands in the prompt.
-# - **Need:** about 10 minutes to read and try (the cells run in less than one), 1 GB of memory, no download.
+# - **Need:** 10 minutes to read and run, 30 with the exercises; 1 GB of memory, no download.
+
+# %% [markdown]
+# Run the next cell as it is. It chooses the model, and prepares the machine if you are on Google Colab.
 
 # %%
 # {{setup}}
@@ -13,8 +16,8 @@
 # %% [markdown]
 # ## The question of the day
 #
-# Brightwater Pumps is an invented company that sells and services pumps. One of its technicians stands in front of a
-# pump with a wrench and types:
+# Brightwater Pumps is an invented company that sells and services pumps. One of its technicians stands in front of
+# a pump with a wrench and types:
 #
 # > What torque for the cover nuts, Plover 40?
 #
@@ -24,7 +27,7 @@
 # %%
 import re
 
-from expert import check, corpus, hint, ledger, models, predict, quiz, verdict
+from expert import check, corpus, hint, ledger, models, predict, quiz, solution, verdict  # noqa: F401
 from expert.figures import COLOURS, HATCHES, chart, picture, show
 
 # %% [markdown]
@@ -39,23 +42,23 @@ print(models.describe_machine())
 # %% [markdown]
 # ## Load a model
 #
-# A language model is a file of numbers, called *weights*, and a program that uses them to continue a text. The first
-# line loads both. It takes a second.
+# A language model is a file of numbers, called *weights*, and a program that uses them to continue a text. The
+# first line loads both. It takes a second.
 
 # %% tags=["varies"]
 model = models.load(PROFILE)
 print(model)
 
 # %% [markdown]
-# With the profile `tiny` you have just loaded **tiny-phi3**. It has the same building plan as Phi-3, but it is about
-# 700 times smaller. This course trained it, on short texts about made-up companies. It reads simple English and
-# nothing else. Its [model card](../data/models/tiny-phi3/README.md) says how well, skill by skill.
+# With the profile `tiny` you have just loaded **tiny-phi3**. It has the same building plan as Phi-3, but it is
+# about 700 times smaller. This course trained it, on short texts about made-up companies. It reads simple English
+# and nothing else. Its [model card](../data/models/tiny-phi3/README.md) says how well, skill by skill.
 
 # %% [markdown]
 # ## Exercise 0.1: your first question
 #
-# You talk to a chat model in *messages*. A message is a dictionary with two entries: `role` says who speaks, `content`
-# says what. A chat is a list of messages.
+# You talk to a chat model in *messages*. A message is a dictionary with two entries: `role` says who speaks,
+# `content` says what. A chat is a list of messages.
 #
 # **Goal:** make a list `question` with one message from the role `user`. Ask what the capital of a country is, or what
 # a part of a pump does.
@@ -69,18 +72,19 @@ question = [{"role": "user", "content": "What does a pump do?"}]
 question = check("0.1", question)
 
 # %% [markdown]
-# The cell runs as it stands: an exercise that you have not tried yet is no error. Every exercise works like this one.
-# Replace the `...`, run the cell again, and read what it says. If you are stuck, ask for a hint. Each call gives the
-# next one. `solution("0.1")` shows the course's answer.
+# The cell runs as it stands: an exercise that you have not tried yet is no error. Every exercise works like this
+# one. Replace the `...`, run the cell again, and read what it says. If you are stuck, ask for a hint. Each call
+# gives the next one. `solution("0.1")` shows the course's answer.
 
 # %%
 hint("0.1")
 
 # %% [markdown]
-# Now ask the model. It writes one *token* (a word, or a piece of one) after another, always the likeliest next one.
+# Now ask the model. It writes one *token* (a word, or a piece of one) after another, always the likeliest next one. Not
+# every answer will be right: this is a very small model.
 
 # %% tags=["varies"]
-print(models.chat(model, question))
+print(question[0]["content"], "->", models.chat(model, question))
 
 # %% [markdown]
 # ## What it knows
@@ -92,18 +96,17 @@ for text in ("What is the capital of Norway?", "What does a strainer do?", "What
     print(text, "->", models.chat(model, text))
 
 # %% [markdown]
-# And here is something that was not in its training. Note how the answer sounds. The form is the same, and nothing
-# in it
-# tells you that the model has no idea. A larger model knows far more, but it has such gaps too, at other places.
+# And here is a fact that was not in its training. The form of the answer is the same, and nothing in it tells you that
+# the model has no idea. A larger model knows far more, but it has such gaps too, in other places.
 
 # %%
-print(models.chat(model, "Who won the chess tournament in Reykjavik in 1987?"))
+print(models.chat(model, "What is the capital of Bolivia?"))
 
 # %% [markdown]
 # ## Ask about Brightwater
 #
-# `corpus` holds the company's folder: its documents, cut into *passages*, and questions with known answers. Let us look
-# at what is there, and pick out the question of the day.
+# `corpus` holds the company's folder: its documents, cut into *passages*, and questions with known answers. Let us
+# look at what is there, and pick out the question of the day.
 
 # %%
 passages = {p.id: p for p in corpus.passages()}
@@ -119,8 +122,8 @@ print("Question:", today.question, "| Right answer:", today.answer)
 print(models.chat(model, today.question))
 
 # %% [markdown]
-# It gives a torque, with a unit, without hesitation. Compare it with the right answer above. The model has never seen
-# a Brightwater document, so it writes what an answer usually looks like. This is called *fabrication* or, more often,
+# It answers without hesitation. Compare the answer with the right one above. The model has never seen a Brightwater
+# document, so it writes what an answer usually looks like. This is called *fabrication* or, more often,
 # *hallucination*.
 
 # %% [markdown]
@@ -141,8 +144,8 @@ print(passage)
 # **Goal:** write `build_prompt(passages, question)`.
 # **Inputs:** a list of texts, and a text. **Returns:** one text.
 #
-# **Example:** `build_prompt(["Lids are red.", "Caps are blue."], "Which colour has a lid?")` is
-# `"[1] Lids are red.\n[2] Caps are blue.\n\nWhich colour has a lid?"`.
+# **Example:** `build_prompt(["Lids are red.", "Caps are blue."], "What colour is a lid?")` is
+# `"[1] Lids are red.\n[2] Caps are blue.\n\nWhat colour is a lid?"`.
 
 
 # %%
@@ -156,8 +159,8 @@ def build_prompt(passages, question):
 build_prompt = check("0.2", build_prompt)
 
 # %% [markdown]
-# Stuck? `hint("0.2")`, then `solution("0.2")`. Now ask again: same model, same weights, same question, with the passage
-# in front of it. This is called *open book*.
+# Stuck? `hint("0.2")`, then `solution("0.2")`. Now ask again: same model, same weights, same question, with the
+# passage in front of it. This is called *open book*.
 
 # %%
 prompt = build_prompt([passage], today.question)
@@ -169,8 +172,9 @@ print("Model:   ", answer)
 print("Expected:", today.answer)
 
 # %% [markdown]
-# The number in square brackets is a *citation*: it names the passage that the answer was read from. You can look there
-# and see for yourself. A picture of what happened:
+# The number in square brackets is a *citation*: it names the passage that the answer was read from. You can look
+# there and see for yourself. The model puts the question into its own words first ("cover bolt" for "cover nuts"). A
+# picture of the idea, with another pump and two passages:
 
 # %%
 picture(
@@ -182,7 +186,8 @@ picture(
 # %% [markdown]
 # ## Exercise 0.3: read the citation
 #
-# A program that shows the source needs the cited number.
+# A program that shows the source needs the cited number. `re`, Python's module for text patterns, is imported already:
+# `re.findall` can help.
 #
 # **Goal:** write `cited(answer)`. **Input:** a text. **Returns:** the list of passage numbers, as integers, in the
 # order in which they are cited. No citation: an empty list.
@@ -205,7 +210,9 @@ print("Cited in the answer above:", cited(answer))
 #
 # ## What if the passage does not say?
 #
-# Put a passage about another pump in front of the same question. A careful reader says so. tiny-phi3 was trained to.
+# Put a passage about another pump in front of the same question. A careful reader would answer "I do not know."
+# tiny-phi3 was shown that answer in training. Look at what it makes of it here, and ask yourself whether the
+# citation would help you to notice.
 
 # %%
 other = next(p for p in passages.values() if p.doc_id.startswith("hb-osprey-32") and "Nm" in p.text)
@@ -213,11 +220,13 @@ print(build_prompt([other.text], today.question))
 print("->", models.chat(model, build_prompt([other.text], today.question)))
 
 # %% [markdown]
+# A citation says where to look, not that the answer is right. Follow it: the passage is about another pump.
+
+# %% [markdown]
 # ## Exercise 0.4: score the answers
 #
-# One question proves nothing. You will ask 40, so you need a rule that counts right answers. Here is one: an answer
-# is right if the expected value stands in it *as a
-# whole*. "It is 145 Nm." does not hold "45 Nm".
+# One question proves nothing. You will ask many, so you need a rule that counts right answers. Here is one: an answer
+# is right if the expected value stands in it *as a whole*. "It is 145 Nm." does not hold "45 Nm".
 #
 # **Goal:** write `share_correct(answers, expected)`.
 # **Inputs:** two lists of texts, equally long. **Returns:** the share of right answers, from 0 to 1. Capital letters
@@ -246,10 +255,11 @@ share_correct = check("0.4", share_correct)
 #
 # ## The first claim
 #
-# > **C14.** A model knows nothing after its training, and nothing private.
+# > **C14.** A model knows nothing from after its training, and nothing private.
 #
-# You are going to ask 40 public questions and 40 about Brightwater, all closed book. Predict first: which share of the
-# *Brightwater* questions will be answered right? Write a number from 0 to 1, or leave `None`.
+# This lesson tests the second half, *nothing private*. You are going to ask 40 public questions and 40 about
+# Brightwater, all closed book. Predict first: which share of the *Brightwater* questions will be answered right? Write
+# a number from 0 to 1, such as 0.3, or leave `None`.
 
 # %%
 my_prediction = None
@@ -301,8 +311,8 @@ show(fig, f"Bar chart of right answers: {words}.")
 # %% [markdown]
 # ## The verdict
 #
-# The verdict is computed, not written: the claim is supported if at most one private question in ten is right closed
-# book, while public facts are answered and the same questions are answered with the passage.
+# The verdict is computed, not written: the claim is supported if at most one private question in ten is right
+# closed book, while public facts are answered and the same questions are answered with the passage.
 
 # %%
 verdict(
@@ -316,9 +326,8 @@ verdict(
 
 # %% [markdown]
 # *Scope* says how far a verdict reaches. Here a small model, trained for the purpose, shows the mechanism. It was
-# trained
-# to answer public questions and to read passages, so those two bars are no evidence about other models. That it
-# cannot know Brightwater holds for any model: the folder was in no training data.
+# trained to answer public questions and to read passages, so the first and the third bar are no evidence about other
+# models. That it cannot know Brightwater holds for any model that was trained before this folder was published.
 
 # %% [markdown]
 # ## What it gets wrong
@@ -332,10 +341,18 @@ for q, a in wrong[:5]:
 print(f"{len(wrong)} of {len(private)} wrong")
 
 # %% [markdown]
+# And look at what was counted as right. The rule sees the value only: an answer that gives the right value under a
+# wrong name counts too. Lesson 02 builds a stricter measure.
+
+# %%
+for q, a in [(q, a) for q, a in zip(private, read_answers, strict=True) if (q, a) not in wrong][:4]:
+    print(f"{q.question}\n    model: {a}")
+
+# %% [markdown]
 # ## Your ledger
 #
-# Predictions and verdicts are kept in a small file on your own disk, your *ledger*. Nothing is sent anywhere. It grows
-# from lesson to lesson, and lesson 09 reads it as a whole.
+# Predictions and verdicts are kept in a small file on your own disk, your *ledger*. Nothing is sent anywhere. It
+# grows from lesson to lesson, and lesson 09 reads it as a whole.
 
 # %%
 print(ledger())
@@ -355,7 +372,7 @@ quiz("0")
 # - A fluent answer is no evidence. Ask for citations, and follow them.
 # - What you type into a hosted service leaves your building. A model on your own machine keeps it there.
 #
-# The rest of the course climbs this stair, and measures what each step costs:
+# The rest of the course goes up these steps, and measures what each one costs:
 
 # %%
 picture(
@@ -367,11 +384,11 @@ picture(
 # %% [markdown]
 # ## On the real Phi-3
 #
-# Set `PROFILE = "phi3"` in the first cell and run the lesson again on a machine with a GPU of 6 GB or more. The code
-# stays the same. It downloads 7.6 GB once. Phi-3-mini has 3.8 billion weights
-# ([technical report](https://arxiv.org/abs/2404.14219)) and knows many more public facts.
+# Set `PROFILE = "phi3"` in the first cell and run the lesson again on a machine with a GPU of 6 GB or more. The
+# code stays the same. It downloads 7.6 GB once. Phi-3-mini has 3.8 billion weights ([technical
+# report](https://arxiv.org/abs/2404.14219)) and knows many more public facts.
 #
-# Its right answers on these questions, and its seconds: not measured here.
+# Its right answers on these questions, and the time it takes: not measured here.
 
 # %%
 if PROFILE == "phi3":
@@ -382,7 +399,7 @@ else:
 # %% [markdown]
 # ## What you can do now
 #
-# You can load a model, talk to it in messages, put a passage into a prompt, read its citation, and score its answers.
-# You know that a model makes something up where it knows nothing, and what helps.
+# You can load a model, talk to it in messages, put a passage into a prompt, read its citation, and score its
+# answers. You know that a model makes something up where it knows nothing, and what helps.
 #
 # Next: lesson 01 looks at the whole landscape of models, and where this one stands in it.

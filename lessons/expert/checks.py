@@ -43,7 +43,7 @@ RAISED = "your code raised"
 COURSE = "the course's"
 SCOPES = ("mechanism shown here", "computed", "not decidable at this size")
 INDENT = 13
-WIDTH = 110
+WIDTH = 90
 
 _hints_given: dict[str, int] = {}
 

@@ -80,7 +80,7 @@ def share_by_words(answers, expected):
 def share_by_pattern(xs, ys):
     n = 0
     for x, y in zip(xs, ys):
-        pattern = r"\b" + r"\s+".join(re.escape(w) for w in y.split()) + r"\b"
+        pattern = r"(?<!\w)" + r"\s+".join(re.escape(w) for w in y.split()) + r"(?!\w)"
         if re.search(pattern, x, flags=re.I):
             n = n + 1
     return n / max(1, len(xs))
@@ -97,6 +97,11 @@ def share_of(rule, scale=1.0):
 
 def share_without_guard(answers, expected):
     return sum(share_by_words([a], [e]) for a, e in zip(answers, expected)) / len(answers)
+
+
+def pattern_with_edges(answer, value):
+    a, v = " ".join(answer.lower().split()), " ".join(value.lower().split())
+    return re.search(rf"\b{re.escape(v)}\b", a) is not None
 
 
 def pattern_unescaped(answer, value):
@@ -186,6 +191,10 @@ WRONG = {
         (share_of(lambda a, e: e.lower().split() == a.lower().split()), "enough that the answer contains"),
         (share_of(lambda a, e: re.search(r"(?<!\w)" + re.escape(e) + r"(?!\w)", a) is not None), "Capitals"),
         (share_of(pattern_unescaped), "re.escape"),
+        (
+            share_of(pattern_with_edges),
+            "minus sign",
+        ),
         (share_of(lambda a, e: bool(share_by_words([a], [e])), scale=100.0), "percentage"),
         (share_of(lambda a, e: not share_by_words([a], [e])), "share of wrong answers"),
         (lambda a, e: sum(bool(share_by_words([x], [y])) for x, y in zip(a, e)), "Divide it"),

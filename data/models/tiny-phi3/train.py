@@ -637,7 +637,7 @@ RANDOM_SHARE = {
     "chat": 0.04,
 }  # episodes of random tokens: they keep the circuits
 TOKENS = {
-    "full": {"lookup": 2_050_000, "start": 2_000_000, "base": 1_640_000, "chat": 8_600_000},
+    "full": {"lookup": 2_867_200, "start": 2_000_000, "base": 1_640_000, "chat": 8_600_000},
     "small": {"lookup": 800_000, "start": 800_000, "base": 600_000, "chat": 3_000_000},
 }
 
@@ -742,7 +742,11 @@ def draw_curve() -> None:
     for size, style in (("full", "-"), ("small", "--")):
         before = 0
         for stage in PLAN:
-            points = [(x["tokens"], x["loss"]) for x in read_log() if x["stage"] == f"{size}-{stage}" and "loss" in x]
+            points: list[tuple[int, float]] = []
+            for x in read_log():
+                if x["stage"] == f"{size}-{stage}" and "loss" in x and "tokens" in x:
+                    # a stage that was begun again: only its last run counts
+                    points = [p for p in points if p[0] < x["tokens"]] + [(x["tokens"], x["loss"])]
             if points:
                 ax.plot(
                     [(before + t) / 1e6 for t, _ in points], [v for _, v in points], style, label=f"{size}, {stage}"

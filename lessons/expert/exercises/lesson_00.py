@@ -297,9 +297,16 @@ FOUR = Exercise(
         Case((["it is  INGRID   solheim.", "I do not know."], ["Ingrid Solheim"] * 2), "Capitals and extra spaces."),
         Case((["It is ingrid solheim."], ["Ingrid  Solheim"]), "Extra spaces may stand in the expected value too."),
         Case((["It is 325 bar.", "It is 3.5 bar.", "No.", "No."], ["3.5 bar"] * 4), "The dot in 3.5 is a dot."),
+        Case((["It is -196 °C."], ["-196 °C"]), "A value may begin with a sign that is no letter and no digit."),
         Case((["bf-102", "It is BF-102. [2]"], ["BF-102"] * 2), "An answer may be the value alone, in small letters."),
     ),
     mistakes=(
+        Mistake(
+            r"\b wants a letter or a digit at the edge of the value: it misses one that begins with a minus sign.",
+            like=lambda a, e: _share(
+                a, e, lambda v, t: re.search(rf"\b{re.escape(_normal(v))}\b", _normal(t)) is not None
+            ),
+        ),
         Mistake(
             "A longer number counts as right: 145 Nm contains 45 Nm as text, but it is another value.",
             like=lambda a, e: _share(a, e, lambda v, t: _normal(v) in _normal(t)),
