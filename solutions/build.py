@@ -71,8 +71,8 @@ else:
 
     if not os.path.isdir("expert"):
         if not os.path.isdir("course"):
-            address = "{repository}"
-            subprocess.run(f"git clone -q --depth 1 -b {ref} {{address}} course".split(), check=True)
+            course = "-b {ref} {repository} course"
+            subprocess.run(f"git clone -q --depth 1 {{course}}".split(), check=True)
         os.chdir("course/lessons")
         sys.path.insert(0, os.getcwd())
     from expert.colab import install_missing
