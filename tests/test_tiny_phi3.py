@@ -237,7 +237,7 @@ def tiny(runs, monkeypatch):
     def start(folder):
         shutil.copytree(runs / "tokenizer", folder / "tokenizer")
         monkeypatch.setattr(train, "RUNS", folder)
-        train.copy_stage("tiny", "adamw", max_tokens=1)
+        train.copy_stage("tiny", max_tokens=1)
 
     return start
 
@@ -248,7 +248,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(tiny, tmp_path, monkeypatch):
     def run():
-        train.train_stage("tiny", "lookup", "adamw", 5 * 128, compiled=False, gate_every=2)
+        train.train_stage("tiny", "lookup", 5 * 128, compiled=False, gate_every=2)
 
     tiny(tmp_path / "whole")
     run()
@@ -274,7 +274,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tiny, tmp_path, monkeyp
 
 def test_export_is_a_folder_that_transformers_loads(tiny, tmp_path, monkeypatch):
     tiny(tmp_path / "runs")
-    train.train_stage("tiny", "lookup", "adamw", 128, compiled=False, gate_every=1)
+    train.train_stage("tiny", "lookup", 128, compiled=False, gate_every=1)
     monkeypatch.setattr(train, "HERE", tmp_path)
     train.export("tiny", "lookup", "out")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")

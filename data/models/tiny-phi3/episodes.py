@@ -221,7 +221,7 @@ class Author:
             text = " ".join(sentences)
         if fillers and not plainly and r.random() < 0.4:
             extra = self.say(fillers, e=entity)
-            text = f"{text} {extra}" if r.random() < 0.5 or not text[0].isupper() else self.put_filler(text, extra)
+            text = f"{text} {extra}" if r.random() < 0.5 or not text[0].isupper() else f"{extra} {text}"
         return text
 
     def titled(self, entity: str, facts: list[tuple[Relation, str]]) -> str:
@@ -246,10 +246,6 @@ class Author:
             self.say(rel.says_it if rel.says_it and r.random() < 0.6 else rel.says, e=entity, v=v) for rel, v in facts
         ]
         return f"{capital(title)}: " + " ".join(sentences)
-
-    def put_filler(self, text: str, extra: str) -> str:
-        """A filler in front would steal the subject of "It ...": only put it first where the text names its subject."""
-        return f"{extra} {text}"
 
     def subject(self, relation: Relation, entity: str) -> str:
         """The entity as an answer names it, with its article where it has one."""
@@ -617,8 +613,6 @@ class Author:
         lead = instruct + "\n\n" if form == "chat" and r.random() < 0.8 or shots == 0 or r.random() < 0.3 else ""
         gap = r.choice(("\n", "\n\n"))
         seen: set[str] = set()
-        if form == "turns":
-            return self.chat([(t, lab) for t, lab in items], instruct)
         out: list[Segment] = [(("<|user|>\n" if form == "chat" else "") + lead, False)]
         for i, (text, label) in enumerate(items):
             last = i == len(items) - 1

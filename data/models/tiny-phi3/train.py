@@ -382,17 +382,9 @@ def seed_circuits(model: Phi3ForCausalLM) -> None:
     match(3, [(clause, clause), (content, previous)], columns(64))
 
 
-def optimizers(model: Phi3ForCausalLM, kind: str) -> list[torch.optim.Optimizer]:
-    """AdamW for everything ("adamw"), or Muon for the matrices and AdamW for the rest ("muon")."""
-    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "lm_head" not in n]
-    known = {id(p) for p in matrices}
-    rest = [p for p in model.parameters() if id(p) not in known]
-    if kind == "adamw":
-        return [torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01, fused=True)]
-    return [
-        torch.optim.Muon(matrices, lr=1e-3, momentum=0.95, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(rest, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
-    ]
+def optimizer(model: Phi3ForCausalLM) -> torch.optim.Optimizer:
+    """AdamW for every weight (Loshchilov and Hutter 2019)."""
+    return torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
 
 
 def device() -> str:
@@ -534,7 +526,7 @@ def save_state(path: Path, **state) -> None:
     os.replace(path.with_suffix(".tmp"), path)
 
 
-def copy_stage(size: str, opt_kind: str, max_tokens: int = 6_000_000) -> None:
+def copy_stage(size: str, max_tokens: int = 6_000_000) -> None:
     """Random token sequences repeated twice build the copying (induction) circuit; Olsson et al. 2022, section 3."""
     path = RUNS / f"{size}-copy.pt"
     if path.exists():
@@ -542,25 +534,21 @@ def copy_stage(size: str, opt_kind: str, max_tokens: int = 6_000_000) -> None:
     model = build_model(size)
     seed_circuits(model)
     model.to(device())
-    opts = optimizers(model, opt_kind)
+    opt = optimizer(model)
     rng, seen, step, start = torch.Generator().manual_seed(1), 0, 0, time.time()
     while seen < max_tokens:
         n = int(torch.randint(8, 33, (1,), generator=rng))
         half = torch.randint(len(SPECIAL), VOCAB, (32, n), generator=rng)
         ids = torch.cat([half, half], 1)
-        answers = torch.zeros_like(ids, dtype=torch.bool)
-        answers[:, n + 1 :] = True
-        for o in opts:
-            for g in o.param_groups:
-                g["lr"] = 3e-4 * min(1, (step + 1) / 20)
+        for g in opt.param_groups:
+            g["lr"] = 3e-4 * min(1, (step + 1) / 20)
         with autocast():
             logits = model(input_ids=ids[:, :-1].to(device()), use_cache=False).logits[:, n:]
         loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), ids[:, n + 1 :].flatten().to(device()))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for o in opts:
-            o.step()
-            o.zero_grad()
+        opt.step()
+        opt.zero_grad()
         seen += ids.numel()
         step += 1
         if step % 50 == 0:
@@ -645,25 +633,23 @@ TOKENS = {
 FOLDERS = {"chat": ("full", "chat"), "base": ("full", "base"), "small": ("small", "chat")}
 
 
-def train_stage(size: str, stage: str, opt_kind: str, tokens: int, compiled: bool, gate_every: int) -> None:
+def train_stage(size: str, stage: str, tokens: int, compiled: bool, gate_every: int) -> None:
     """One stage from its parent's weights, or on from its own checkpoint."""
     plan, path = PLAN[stage], RUNS / f"{size}-{stage}.pt"
     model = build_model(size).to(device())
-    opts = optimizers(model, opt_kind)
+    opt = optimizer(model)
     per_step = plan["rows"] * plan["length"] * plan["accumulate"]
     step, seconds = 0, 0.0
     if path.exists():
         state = torch.load(path, map_location=device(), weights_only=True)
         model.load_state_dict(state["model"])
         step, seconds = state["step"], state["seconds"]
-        for o, s in zip(opts, state["optimizers"], strict=True):
-            o.load_state_dict(s)
+        opt.load_state_dict(state["optimizer"])
     else:
         state = torch.load(RUNS / f"{size}-{plan['parent']}.pt", map_location=device(), weights_only=True)
         model.load_state_dict(state["model"])
-        if "optimizers" in state:
-            for o, s in zip(opts, state["optimizers"], strict=True):
-                o.load_state_dict(s)
+        if "optimizer" in state:
+            opt.load_state_dict(state["optimizer"])
     steps = math.ceil(tokens / per_step)
     if step >= steps:
         return
@@ -680,11 +666,10 @@ def train_stage(size: str, stage: str, opt_kind: str, tokens: int, compiled: boo
             (loss / plan["accumulate"]).backward()
             losses.append(loss.item())
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for o in opts:
-            for g in o.param_groups:
-                g["lr"] = lr
-            o.step()
-            o.zero_grad()
+        for g in opt.param_groups:
+            g["lr"] = lr
+        opt.step()
+        opt.zero_grad()
         step += 1
         if step % 50 == 0 or step == steps:
             speed = 50 * per_step / (time.time() - since)
@@ -702,7 +687,7 @@ def train_stage(size: str, stage: str, opt_kind: str, tokens: int, compiled: boo
             save_state(
                 path,
                 model=model.state_dict(),
-                optimizers=[o.state_dict() for o in opts],
+                optimizer=opt.state_dict(),
                 step=step,
                 seconds=time.time() - began,
             )
@@ -827,7 +812,6 @@ def main() -> None:
     parser.add_argument("--stage", choices=("copy", *PLAN), help="one stage only")
     parser.add_argument("--size", choices=tuple(SIZES), help="one size only")
     parser.add_argument("--tokens", type=int, help="token budget of the stage")
-    parser.add_argument("--optimizer", choices=("muon", "adamw"), default="adamw")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--gate-every", type=int, default=400, help="steps between two gate measurements")
     parser.add_argument("--export", action="store_true", help="write the finished folders from the checkpoints")
@@ -855,12 +839,11 @@ def main() -> None:
     for size in [args.size] if args.size else SIZES:
         for stage in [args.stage] if args.stage else ("copy", *PLAN):
             if stage == "copy":
-                copy_stage(size, args.optimizer)
+                copy_stage(size)
             else:
                 train_stage(
                     size,
                     stage,
-                    args.optimizer,
                     args.tokens or TOKENS[size][stage],
                     not args.no_compile,
                     args.gate_every,
