@@ -93,6 +93,28 @@ def test_wordings_of_training_and_evaluation_differ():
         assert not set(sentences) & set(eval_bank.classes[name][1]), name
 
 
+def bare(pattern: str) -> set[str]:
+    """The words of a pattern with all its options, without slots and signs."""
+    return set(re.findall("[a-z]+", re.sub(r"\{.\}", " ", pattern).lower()))
+
+
+def test_held_out_wordings_are_new_sentences_of_known_words():
+    """A model that never saw a word cannot know it, so the held-out wordings test new sentences, not new words."""
+    train_bank, eval_bank = load_bank("train"), load_bank("eval")
+    pairs = [p for t, rels in train_bank.relations.items() for p in zip(rels, eval_bank.relations[t], strict=True)]
+    known = {r.name: bare(" ".join(r.says + r.says_it + r.asks + r.labels)) for r, _ in pairs}
+    common = {w for w in set().union(*known.values()) if sum(w in words for words in known.values()) > 60}
+    asked = new = 0
+    for ours, theirs in pairs:
+        for kind in ("asks", "says", "says_it"):
+            seen = [bare(text) for text in getattr(ours, kind)]
+            assert not [t for t in getattr(theirs, kind) if bare(t) in seen], ours.name
+        asked += len(theirs.asks)
+        new += sum(bool(bare(text) - known[ours.name] - common) for text in theirs.asks)
+    assert asked > 500
+    assert new / asked < 0.05
+
+
 def test_unknown_types_are_named():
     names = Names(random.Random(0))
     with pytest.raises(ValueError, match="unknown entity type 'pumpe'"):
@@ -193,6 +215,56 @@ def test_the_query_is_never_among_the_examples(make, split):
         inputs = [text for text, _ in segments if re.fullmatch(r"[^\n]+: [^\n]*\n[^\n]+:", text)]
         assert len(inputs) == 5, segments
         assert inputs[-1] not in inputs[:-1], inputs
+
+
+# -------------------------------------------------------------------------------------------- rows and marks
+
+
+@pytest.mark.parametrize("stage", RECIPES)
+def test_marks_point_to_the_same_token_earlier(stage, tokenizer):
+    """Where attention is told to look: at the very token that comes next, in the text before it."""
+    pointed = 0
+    for i in range(60):
+        author = Author(f"marks-{stage}-{i}")
+        if i % 3 == 0:
+            ids, flags, (want, have) = train.random_episode(author.rng)
+        else:
+            weights = [w for w, _ in RECIPES[stage]]
+            segments = author.rng.choices(RECIPES[stage], weights)[0][1](author)
+            encoded = [e.ids for e in tokenizer.backend_tokenizer.encode_batch([t for t, _ in segments])]
+            ids = [n for e in encoded for n in e]
+            flags = [flag for e, (_, flag) in zip(encoded, segments, strict=True) for _ in e]
+            want, have = train.text_sources(segments, encoded)
+        assert len(want) == len(have) == len(ids) == len(flags)
+        for at, mark in enumerate(want):
+            sources = [k for k in range(at) if have[k] == mark]
+            if mark and sources:
+                assert flags[at]
+                assert {ids[k] for k in sources} == {ids[at]}
+                pointed += 1
+    assert pointed > 50
+
+
+def test_episodes_of_one_row_do_not_see_each_other(tokenizer):
+    model = train.build_model("small").eval()
+    first, second = tokenizer("Nothing but words.")["input_ids"], tokenizer("The Tarvo 40 needs 5 kW.")["input_ids"]
+    places = [*range(len(first)), *range(len(second))]
+    with torch.no_grad():
+        row = model(torch.tensor([first + second]), position_ids=torch.tensor([places]), use_cache=False).logits
+        alone = model(torch.tensor([second]), use_cache=False).logits
+    assert torch.allclose(row[:, len(first) :], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("stage", ["base", "chat"])
+def test_rows_are_whole_and_repeatable(stage, runs, monkeypatch):
+    monkeypatch.setattr(train, "RUNS", runs)
+    for start in (0, 7):  # every eighth batch of a stage with a recipe for long rows is long
+        one, two = (next(iter(train.Rows(f"full-{stage}", train.PLAN[stage], start))) for _ in range(2))
+        long = start == 7 and "long" in train.PLAN[stage]
+        rows, length = train.LONG if long else (train.PLAN[stage]["rows"], train.PLAN[stage]["length"])
+        assert all(part.shape == (rows, length + 1) for part in one)
+        assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+        assert (one[2][:, 0] == 0).all()
 
 
 # ---------------------------------------------------------------------------------------- tokens and weights

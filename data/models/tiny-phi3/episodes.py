@@ -117,10 +117,10 @@ class Question:
     def answer(self, mode: str = "cite") -> str:
         """The reference answer in one of the modes cite, nocite, one_word, json."""
         if self.value is None:
-            known = {"json": '{"answer": "I do not know", "source": null}', "one_word": "Unknown"}
+            known = {"json": '{"answer": "I do not know", "source": null}', "one_word": " Unknown"}
             return known.get(mode, ABSTAIN)
         if mode == "one_word":
-            return self.value
+            return f" {self.value}"  # the space makes it the same tokens as in a passage
         if mode == "json":
             source = self.cites[0] if len(self.cites) == 1 else self.cites or None
             return json.dumps({"answer": self.value, "source": source}, ensure_ascii=False)
@@ -589,7 +589,8 @@ class Author:
         """Classification with labels made up for this episode (or, ``named``, with the classes' own names).
 
         With ``shots`` given: exactly so many examples, every class among them where there is room, and one query.
-        Otherwise a long list in which each label after the first of its class is asked for.
+        Otherwise a long list in which each label after the first of its class is asked for; in chat form the last few
+        come as further turns.
         """
         r = self.rng
         k = n_classes or r.choice((2, 2, 2, 3, 3, 4))
@@ -612,20 +613,35 @@ class Author:
         instruct = expand(r.choice(self.bank.lists["instruct"]), r).replace("{labels}", ", ".join(r.sample(labels, k)))
         lead = instruct + "\n\n" if form == "chat" and r.random() < 0.8 or shots == 0 or r.random() < 0.3 else ""
         gap = r.choice(("\n", "\n\n"))
-        seen: set[str] = set()
+        turns = 1 if shots is not None else r.randint(2, 5)
+        rows = [(f"{left}: {text}\n{right}:", label) for text, label in items]
+        return self.listed(form, lead, rows, gap, turns, set(labels) if named else set(), shots is None)
+
+    def listed(
+        self, form: str, lead: str, rows: list[tuple[str, str]], gap: str, turns: int, known: set[str], ask_all: bool
+    ) -> list[Segment]:
+        """A list of (line, label): labels that stood before, or are ``known``, are asked for.
+
+        In chat form the last ``turns`` lines are turns of their own, the first of them at the end of the list.
+        ask_all: also those inside the list, not the last alone.
+        """
+        seen = set(known)
         out: list[Segment] = [(("<|user|>\n" if form == "chat" else "") + lead, False)]
-        for i, (text, label) in enumerate(items):
-            last = i == len(items) - 1
-            out.append((f"{left}: {text}\n{right}:", False))
-            if last and form == "chat":
-                out += [("<|end|>\n<|assistant|>\n", False), (f"{label}<|end|>", True), ("\n", False)]
+        for i, (line, label) in enumerate(rows):
+            left = len(rows) - i
+            if form == "chat" and left <= turns:
+                if left < min(turns, len(rows)):
+                    out.append(("<|user|>\n", False))
+                out += [(line, False), ("<|end|>\n<|assistant|>\n", False)]
+                # with the space that stands before it in the list: the same tokens, so that it can be copied
+                out += [(f" {label}<|end|>", label in seen or not ask_all), ("\n", False)]
             else:
-                asked = (label in seen or named) and (shots is None or last)
-                out += [(f" {label}", asked), (gap, False)]
+                asked = label in seen if ask_all else left == 1
+                out += [(line, False), (f" {label}", asked), (gap, False)]
             seen.add(label)
         return out
 
-    def few_shot_words(self) -> list[Segment]:
+    def few_shot_words(self, form: str) -> list[Segment]:
         """The simplest few-shot list: each class has words of its own, and a line carries one of them."""
         r = self.rng
         k = r.choice((2, 2, 3))
@@ -635,7 +651,7 @@ class Author:
         )
         keys = r.choice(self.bank.lists["keys"]).split("/")
         gap = r.choice(("\n", "\n\n"))
-        out, seen = [], set()
+        rows = []
         for _ in range(r.randint(5, 12)):
             i = r.randrange(k)
             word = words[2 * i + r.randrange(1 if r.random() < 0.6 else 2)]
@@ -656,13 +672,8 @@ class Author:
                 .replace("{w}", word)
                 .replace("{a}", r.choice(TERM_A + COLOURS))
             )
-            out += [
-                (f"{keys[0].strip()}: {capital(text)}\n{keys[1].strip()}:", False),
-                (f" {labels[i]}", word in seen),
-                (gap, False),
-            ]
-            seen.add(word)
-        return out + [("\n", False)]
+            rows.append((f"{keys[0].strip()}: {capital(text)}\n{keys[1].strip()}:", labels[i]))
+        return self.listed(form, "", rows, gap, r.randint(2, 4), set(), True) + [("\n", False)]
 
     def few_shot_format(self, form: str, shots: int | None = None) -> list[Segment]:
         """An output format that only the examples show: order, separators, brackets and field names."""
@@ -693,29 +704,17 @@ class Author:
             return sep_in.join(v[f] for f in fields), sep_out.join(cells)
 
         count = (r.randint(3, 6) if shots is None else shots) + 1
-        out: list[Segment] = [(("<|user|>\n" if form == "chat" else ""), False)]
+        lead = ""
         if form == "chat" and (r.random() < 0.5 or shots == 0):
-            out.append(
-                (
-                    r.choice(
-                        (
-                            "Rewrite the last line like the others.",
-                            "Follow the format of the examples.",
-                            "Same format, please.",
-                        )
-                    )
-                    + "\n\n",
-                    False,
-                )
+            options = (
+                "Rewrite the last line like the others.",
+                "Follow the format of the examples.",
+                "Same format, please.",
             )
-        for i in range(count):
-            source, target = row()
-            out.append((f"{keys[0]}: {source}\n{keys[1]}:", False))
-            if i == count - 1 and form == "chat":
-                out += [("<|end|>\n<|assistant|>\n", False), (f"{target}<|end|>", True), ("\n", False)]
-            else:
-                out += [(f" {target}\n", i > 0 and (shots is None or i == count - 1))]
-        return out
+            lead = r.choice(options) + "\n\n"
+        rows = [(f"{keys[0]}: {source}\n{keys[1]}:", target) for source, target in (row() for _ in range(count))]
+        turns = 1 if shots is not None else r.randint(2, count - 1)
+        return self.listed(form, lead, rows, "\n", turns, {target for _, target in rows[1:]}, shots is None)
 
     # ---------------------------------------------------------------------------------------------- knowledge, style
 
@@ -744,7 +743,7 @@ class Author:
             if form == "plain":
                 out += [(f"Question: {question}\nAnswer:", False), (f" {sentence}\n", True)]
             elif " " not in o and r.random() < 0.12:
-                out += self.chat([(question, o)], self.system_line("one_word"))
+                out += self.chat([(question, f" {o}")], self.system_line("one_word"))
             else:
                 out += self.chat([(question, sentence)])
         return out + [("\n", False)] if form == "plain" else out

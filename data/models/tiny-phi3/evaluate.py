@@ -119,12 +119,16 @@ def right(text: str, reference: str) -> bool:
     return same(value_of(reference), text)
 
 
-def single_reading(seed: str, passages: int, trades: str = "train", **options) -> tuple[Author, Reading]:
-    """A held-out reading with exactly one question."""
+def single_reading(
+    seed: str, passages: int, trades: str = "train", answerable: bool = True, **options
+) -> tuple[Author, Reading]:
+    """A held-out reading with one question, which its passages answer (or, not ``answerable``, do not answer)."""
     author = Author(seed, "eval", trades)
     facts = (1, 3) if passages < 6 else (1, 2)
-    reading = author.reading(passages, 1, facts, **options)
-    return (author, reading) if reading.questions else single_reading(seed + "+", passages, trades, **options)
+    reading = author.reading(passages, 1, facts, abstain=0.0 if answerable else 1.0, open_only=True, **options)
+    if reading.questions and (reading.questions[0].value is not None) == answerable:
+        return author, reading
+    return single_reading(seed + "+", passages, trades, answerable, **options)
 
 
 def ask_readings(subject: Subject, cases: list[tuple[Author, Reading]]) -> list[tuple[str, str]]:
@@ -147,7 +151,7 @@ def reading_rows(subject: Subject, n: int) -> list[Row]:
         ("heldout", 0.80, "other trades (library, kitchen, railway)"),
     ):
         for k in (1, 3, 6):
-            cases = [single_reading(f"e-{trades}-{k}-{i}", k, trades, abstain=0.0, open_only=True) for i in range(n)]
+            cases = [single_reading(f"e-{trades}-{k}-{i}", k, trades) for i in range(n)]
             results = ask_readings(subject, cases)
             rows.append(
                 Row(
@@ -161,9 +165,7 @@ def reading_rows(subject: Subject, n: int) -> list[Row]:
                 cited += [citations(g) == citations(a) for g, a in results]
                 refused += [sentence(g) == ABSTAIN for g, _ in results]
     for words, tokens in ((60, 128), (130, 256), (280, 512), (440, 768), (590, 1024)):
-        cases = [
-            single_reading(f"len-{words}-{i}", 2, abstain=0.0, open_only=True, length=words) for i in range(n // 2)
-        ]
+        cases = [single_reading(f"len-{words}-{i}", 2, length=words) for i in range(n // 2)]
         prompts = [split_last(a.chat_reading(r))[0] for a, r in cases]
         size = sorted(len(x) for x in subject.tokenizer(prompts)["input_ids"])[len(prompts) // 2]
         results = ask_readings(subject, cases)
@@ -176,12 +178,7 @@ def reading_rows(subject: Subject, n: int) -> list[Row]:
             )
         )
     rows.append(Row("cite the right passage", share(cited), len(cited), 0.95))
-    missing = []
-    for i in range(3 * n):
-        author, reading = single_reading(f"no-{i}", 3, abstain=1.0, open_only=True)
-        if reading.questions[0].value is None:
-            missing.append((author, reading))
-    missing = missing[:n]
+    missing = [single_reading(f"no-{i}", 3, answerable=False) for i in range(n)]
     results = ask_readings(subject, missing)
     rows.append(
         Row(
@@ -341,8 +338,7 @@ def speed_rows(subject: Subject) -> list[Row]:
     """Tokens a second on this machine; the numbers hold for the machine named in the card."""
     count = sum(p.numel() for p in subject.model.parameters())
     prompts = [
-        split_last(Author(f"speed-{i}", "eval").chat_reading(single_reading(f"speed-{i}", 3, abstain=0.0)[1]))[0]
-        for i in range(16)
+        split_last(Author(f"speed-{i}", "eval").chat_reading(single_reading(f"speed-{i}", 3)[1]))[0] for i in range(16)
     ]
 
     def rate(batch: list[str]) -> float:
