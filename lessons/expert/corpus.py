@@ -1,6 +1,6 @@
 """The company's folder as records: documents, passages, questions, tickets and work orders.
 
-The folder is `data/brightwater` of this repository, or the one the environment variable `EXPERT_DATA` names.
+The folder is `brightwater` in the course's data folder, or the one the environment variable `EXPERT_COMPANY` names.
 Any folder of Markdown files (and CSV tables in `tables/`) will do for `documents` and `passages`.
 """
 
@@ -12,7 +12,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-DATA_VARIABLE = "EXPERT_DATA"
+from expert import data_folder
+
+DATA_VARIABLE = "EXPERT_COMPANY"
 KINDS = ("single_fact", "two_passages", "table_lookup", "changed_fact", "not_answerable", "jargon", "style")
 SPLITS = ("test", "tune")
 NOT_DOCUMENTS = ("DATASHEET.md", "README.md")
@@ -102,9 +104,8 @@ class WorkOrder:
 
 
 def data_root(root: str | Path | None = None) -> Path:
-    """The company's folder: `root`, else the variable EXPERT_DATA, else data/brightwater of this repository."""
-    default = Path(__file__).resolve().parents[2] / "data" / "brightwater"
-    chosen = Path(root or os.environ.get(DATA_VARIABLE) or default).expanduser().resolve()
+    """The company's folder: `root`, else what EXPERT_COMPANY names, else `brightwater` in the course's data folder."""
+    chosen = Path(root or os.environ.get(DATA_VARIABLE) or data_folder() / "brightwater").expanduser().resolve()
     if not chosen.is_dir():
         raise CorpusError(f"expected a folder of documents, but {chosen} is not a folder (see {DATA_VARIABLE})")
     return chosen
@@ -333,8 +334,7 @@ def questions(split: str | None = None, kind: str | None = None, root: str | Pat
 
 def public_questions(folder: str | Path | None = None) -> list[Question]:
     """Questions about public facts that tiny-phi3 was trained on, in wordings that it was not trained on."""
-    default = Path(__file__).resolve().parents[2] / "data" / "models" / "tiny-phi3"
-    return _load(Question, Path(folder or default) / "public_questions.jsonl")
+    return _load(Question, Path(folder or data_folder() / "models" / "tiny-phi3") / "public_questions.jsonl")
 
 
 def tickets(root: str | Path | None = None) -> list[Ticket]:

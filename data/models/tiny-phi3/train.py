@@ -844,7 +844,7 @@ PLAN: dict[str, dict] = {
     },
 }  # fmt: skip
 TOKENS = {
-    "full": {"lookup": 2_867_200, "start": 2_000_000, "base": 1_640_000, "chat": 8_600_000},
+    "full": {"lookup": 2_867_200, "start": 2_000_000, "base": 9_830_400, "chat": 18_022_400},
     "small": {"lookup": 800_000, "start": 800_000, "base": 600_000, "chat": 3_000_000},
 }
 
