@@ -211,8 +211,7 @@ print("Cited in the answer above:", cited(answer))
 # ## What if the passage does not say?
 #
 # Put a passage about another pump in front of the same question. A careful reader would answer "I do not know."
-# tiny-phi3 was shown that answer in training. Look at what it makes of it here, and ask yourself whether the
-# citation would help you to notice.
+# tiny-phi3 was shown that answer in training.
 
 # %%
 other = next(p for p in passages.values() if p.doc_id.startswith("hb-osprey-32") and "Nm" in p.text)
@@ -220,7 +219,19 @@ print(build_prompt([other.text], today.question))
 print("->", models.chat(model, build_prompt([other.text], today.question)))
 
 # %% [markdown]
-# A citation says where to look, not that the answer is right. Follow it: the passage is about another pump.
+# One answer proves little. Here are 20 questions, each with one passage that looks right and does not say what is asked.
+
+# %%
+near = corpus.questions(split="tune", kind="not_answerable")[:20]
+replies = models.generate(model, [build_prompt([passages[q.near[0]].text], q.question) for q in near])
+answered = [(q, r) for q, r in zip(near, replies, strict=True) if not r.startswith("I do not know")]
+print(f'"I do not know." {len(near) - len(answered)} times, something else {len(answered)} times. For example:')
+for q, reply in answered[:2]:
+    print(f"{passages[q.near[0]].text}\n    {q.question}\n    model: {reply}")
+
+# %% [markdown]
+# Where it does not decline, it takes a value from the wrong passage and cites it. A citation says where to look, not
+# that the answer is right. Follow it.
 
 # %% [markdown]
 # ## Exercise 0.4: score the answers
