@@ -219,7 +219,8 @@ print(build_prompt([other.text], today.question))
 print("->", models.chat(model, build_prompt([other.text], today.question)))
 
 # %% [markdown]
-# One answer proves little. Here are 20 questions, each with one passage that looks right and does not say what is asked.
+# One answer proves little. Here are 20 questions, each with one passage that looks right and does not say what is
+# asked.
 
 # %%
 near = corpus.questions(split="tune", kind="not_answerable")[:20]
