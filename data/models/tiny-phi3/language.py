@@ -353,7 +353,7 @@ class Names:
         if kind == "phrase":
             return self.fresh(self.phrase)
         dec = lambda a, b: f"{r.randint(a, b)}.{r.randint(1, 9)}"  # noqa: E731
-        big = lambda: f"{r.randint(1, 20)},{r.choice((0, 0, 0, 500, 250, 200, 400, 800, r.randint(1, 999))):03d}"  # noqa: E731
+        big = lambda: f"{r.randint(1, 20)},{r.choice((0, 0, 0, 500, 250, 200, 400, 900, r.randint(1, 999))):03d}"  # noqa: E731
         num = lambda a, b: str(r.randint(a, b))  # noqa: E731
         makers = {
             "flow": lambda: r.choice(
