@@ -224,11 +224,13 @@ print("->", models.chat(model, build_prompt([other.text], today.question)))
 
 # %%
 near = corpus.questions(split="tune", kind="not_answerable")[:20]
-replies = models.generate(model, [build_prompt([passages[q.near[0]].text], q.question) for q in near])
-answered = [(q, r) for q, r in zip(near, replies, strict=True) if not r.startswith("I do not know")]
-print(f'"I do not know." {len(near) - len(answered)} times, something else {len(answered)} times. For example:')
-for q, reply in answered[:2]:
-    print(f"{passages[q.near[0]].text}\n    {q.question}\n    model: {reply}")
+texts = [passages[q.near[0]].text for q in near]
+prompts = [build_prompt([text], q.question) for text, q in zip(texts, near, strict=True)]
+replies = models.generate(model, prompts)
+declined = sum(reply.startswith("I do not know") for reply in replies)
+print(f'"I do not know." {declined} of {len(near)} times. The first two prompts and answers:')
+for prompt_text, reply in list(zip(prompts, replies, strict=True))[:2]:
+    print(f"\n{prompt_text}\n-> {reply}")
 
 # %% [markdown]
 # Where it does not decline, it takes a value from the wrong passage and cites it. A citation says where to look, not

@@ -37,8 +37,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import jupytext
-import nbformat
+try:
+    import jupytext
+    import nbformat
+except ImportError as error:
+    sys.exit(f"build.py needs {error.name}: run it with the Python that has the packages of requirements.txt.")
 
 ROOT = Path(__file__).resolve().parent.parent
 

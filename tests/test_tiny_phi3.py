@@ -13,12 +13,21 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 MODEL = Path(__file__).resolve().parents[1] / "data" / "models" / "tiny-phi3"
 sys.path.insert(0, str(MODEL))
 import evaluate  # noqa: E402
+import hints  # noqa: E402
 import language  # noqa: E402
 import train  # noqa: E402
 from episodes import Author  # noqa: E402
 from language import Names, is_eval, load_bank, read_blocks  # noqa: E402
 
-RECIPES = {"lookup": train.LOOKUP, "start": train.START, "base": train.BASE, "chat": train.CHAT}
+RECIPES = {
+    "lookup": train.LOOKUP,
+    "start": train.START,
+    "base": train.BASE,
+    "chat": train.CHAT,
+    "long chat": train.LONG_CHAT,
+    "skills": train.SKILLS,
+    "long skills": train.LONG_SKILLS,
+}
 TINY = {"hidden_size": 128, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 LIMITS = {"chat": 8_000_000, "base": 8_000_000, "small": 3_000_000}
 
@@ -246,6 +255,57 @@ def test_marks_point_to_the_same_token_earlier(stage, tokenizer):
     assert pointed > 50
 
 
+@pytest.mark.parametrize("system", [None, "Cite your source."])
+def test_values_are_marked(system, tokenizer):
+    """Nearly every answer of a reading points into its passage, also where a system line stands before it."""
+    marked = answers = 0
+    for i in range(50):
+        author = Author(f"marked-{i}")
+        segments = author.chat_reading(author.reading(3, 3, abstain=0.0), system=system)
+        encoded = [e.ids for e in tokenizer.backend_tokenizer.encode_batch([t for t, _ in segments])]
+        want, at = train.text_sources(segments, encoded)[0], 0
+        for ids, (text, is_answer) in zip(encoded, segments, strict=True):
+            if is_answer and "not know" not in text:
+                answers += 1
+                marked += any(mark > 0 for mark in want[at : at + len(ids)])
+            at += len(ids)
+    assert answers > 80
+    assert marked / answers > 0.95
+
+
+@pytest.mark.parametrize("system", [None, "Cite your source."])
+def test_hints_name_the_fact_its_entity_and_its_passage(system, tokenizer):
+    """An answer is decided and looked up at a fact of its own passage; unanswerable ones look at the first token."""
+    aimed = answers = 0
+    for i in range(80):
+        author = Author(f"hints-{i}")
+        reading = author.reading(3, 3, abstain=0.3, anything=0.3)
+        segments = author.chat_reading(reading, system=system)
+        encoded = tokenizer.backend_tokenizer.encode_batch([t for t, _ in segments])
+        found = hints.reading_hints(reading, segments, encoded)
+        tokens = [tokenizer.decode([n]).strip() for e in encoded for n in e.ids]
+        for name in hints.PLACES:
+            assert all(place <= at for at, place in enumerate(found[name])), name  # places count from 1
+        starts, at = [], 0
+        for e, (_, is_answer) in zip(encoded, segments, strict=True):
+            starts += [at] if is_answer else []
+            at += len(e)
+        for question, start in zip(reading.questions, starts, strict=True):
+            aim = found["aim"][start - 1]
+            if question.value is None:
+                assert aim == 1
+                continue
+            answers += 1
+            if aim:
+                aimed += 1
+                assert tokens[found["home"][aim - 1] - 1] == str(question.cites[0])
+                assert found["kind"][aim - 1] == found["kind"][start - 1]
+                owner = found["owner"][aim - 1]
+                assert not owner or question.entity.lower().endswith(tokens[owner - 1].lower())
+    assert answers > 150
+    assert aimed / answers > 0.95
+
+
 def test_episodes_of_one_row_do_not_see_each_other(tokenizer):
     model = train.build_model("small").eval()
     first, second = tokenizer("Nothing but words.")["input_ids"], tokenizer("The Tarvo 40 needs 5 kW.")["input_ids"]
@@ -256,16 +316,17 @@ def test_episodes_of_one_row_do_not_see_each_other(tokenizer):
     assert torch.allclose(row[:, len(first) :], alone, atol=1e-5)
 
 
-@pytest.mark.parametrize("stage", ["base", "chat"])
+@pytest.mark.parametrize("stage", ["base", "chat", "skills"])
 def test_rows_are_whole_and_repeatable(stage, runs, monkeypatch):
     monkeypatch.setattr(train, "RUNS", runs)
-    for start in (0, 7):  # every eighth batch of a stage with a recipe for long rows is long
+    for start in (0, 7):  # every eighth (or fourth) batch of a stage with a recipe for long rows is long
         one, two = (next(iter(train.Rows(f"full-{stage}", train.PLAN[stage], start))) for _ in range(2))
         long = start == 7 and "long" in train.PLAN[stage]
         rows, length = train.LONG if long else (train.PLAN[stage]["rows"], train.PLAN[stage]["length"])
-        assert all(part.shape == (rows, length + 1) for part in one)
-        assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
-        assert (one[2][:, 0] == 0).all()
+        assert tuple(one) == train.COLUMNS
+        assert all(part.shape == (rows, length + 1) for part in one.values())
+        assert all(torch.equal(one[name], two[name]) for name in one)
+        assert (one["place"][:, 0] == 0).all()
 
 
 # ---------------------------------------------------------------------------------------- tokens and weights

@@ -80,6 +80,10 @@ ANY_ENTITIES = [
     "term",
     "noun: oven, boat, tower, camera, bridge, wagon, kiosk, tent, lake, barrel, drone, statue, mill, saddle, organ",
 ]
+SMALL_WORDS = set(
+    "what which who is are was does do did can could may must should will would the a an of to for in at it i "
+    "me my you your we us our please tell give say know need have has get there that this".split()
+)
 DOCUMENTS = (
     "handbook|manual|data sheet|guide|maintenance|installation|operation|bulletin|report|notes|file|list|table|card|"
     "sheet|plan|record|overview|instructions|letter"
@@ -113,6 +117,7 @@ class Question:
     cites: list[int] = field(default_factory=list)
     relation: Relation | None = None
     subject: str = ""
+    entity: str = ""
 
     def answer(self, mode: str = "cite") -> str:
         """The reference answer in one of the modes cite, nocite, one_word, json."""
@@ -134,12 +139,23 @@ class Question:
 
 
 @dataclass
+class Fact:
+    """What a passage (by its place among them) states: this relation of this entity has this value."""
+
+    passage: int
+    entity: str
+    relation: Relation
+    value: str
+
+
+@dataclass
 class Reading:
-    """Numbered passages and the questions about them."""
+    """Numbered passages, the questions about them, and all that they state."""
 
     passages: list[str]
     numbers: list[int]
     questions: list[Question]
+    facts: list[Fact] = field(default_factory=list)
 
     def context(self, rng: random.Random) -> str:
         """The passages as they stand in a prompt, each opened by its number."""
@@ -162,6 +178,7 @@ class Author:
         self.bank: Bank = load_bank(split, "train")
         self.trade_bank: Bank = load_bank(split, trades)
         self.trades = trades
+        self.told: Reading | None = None  # the reading that the last episode was written from
 
     # ---------------------------------------------------------------------------------------------- reading
 
@@ -256,6 +273,8 @@ class Author:
         """A question for the relation of the entity, typed with or without care (case, article, question mark)."""
         r = self.rng
         text = expand(r.choice(relation.asks), r)
+        if self.split == "train" and r.random() < 0.25:
+            text = self.keywords(relation, text)
         style = r.random()
         if style < 0.12:
             text = text.replace("the {e}", "{e}")
@@ -265,6 +284,15 @@ class Author:
         elif 0.27 < style < 0.35:
             text = text.rstrip("?.")
         return text if text[0].islower() and style < 0.5 else capital(text)
+
+    def keywords(self, relation: Relation, text: str) -> str:
+        """The question as a person in a hurry types it: a name of the attribute and the entity, or no small words."""
+        r = self.rng
+        if r.random() < 0.4:
+            patterns = ("{l} {e}", "{e} {l}", "{l} for {e}", "{l} of the {e}", "{e}: {l}", "{l}, {e}", "{l} the {e}?")
+            return r.choice(patterns).replace("{l}", r.choice(relation.labels))
+        words = [w for w in text.split() if w.lower().strip("?.,") not in SMALL_WORDS or r.random() < 0.2]
+        return " ".join(words) if "{e}" in " ".join(words) and len(words) > 1 else text
 
     def any_relations(self) -> dict[str, list[Relation]]:
         """Relations between made-up attributes and values: only the words themselves tell which is which."""
@@ -365,7 +393,7 @@ class Author:
             if (single_word and " " in value) or (open_only and not is_open(rel.value)):
                 continue
             text = self.ask(rel, entity)
-            asked.append(Question(text, value, rel.frame, [numbers[at]], rel, self.subject(rel, entity)))
+            asked.append(Question(text, value, rel.frame, [numbers[at]], rel, self.subject(rel, entity), entity))
             if len(asked) >= questions:
                 break
         count = sum(r.random() < abstain for _ in range(questions)) if asked else questions
@@ -374,7 +402,8 @@ class Author:
             if q:
                 asked.append(q)
         r.shuffle(asked)
-        return Reading(texts, numbers, asked[:questions])
+        stated = [Fact(at, entity, rel, value) for (entity, _), (rel, value, at) in facts.items()]
+        return Reading(texts, numbers, asked[:questions], stated)
 
     def value(self, relation: Relation) -> str:
         """A value for the relation; lists of known phrases are mixed with phrases nobody has seen."""
@@ -406,7 +435,7 @@ class Author:
         if not missing:
             return None
         rel = r.choice(missing)
-        return Question(self.ask(rel, entity), None, rel.frame, [], rel)
+        return Question(self.ask(rel, entity), None, rel.frame, [], rel, entity=entity)
 
     def superseded(self, passages: int) -> Reading:
         """Two passages of different years disagree: the later one counts."""
@@ -476,7 +505,7 @@ class Author:
 
     def plain_reading(self, reading: Reading) -> list[Segment]:
         """The passages, then ``Question: ... Answer: ...`` for each question (for the base model)."""
-        r = self.rng
+        r, self.told = self.rng, reading
         out: list[Segment] = [(reading.context(r) + "\n\n", False)]
         for q in reading.questions:
             out += [(f"Question: {q.text}\nAnswer:", False), (f" {q.answer()}\n", True)]
@@ -494,7 +523,7 @@ class Author:
 
         mode: the form of the answers, see ``Question.answer``.
         """
-        r = self.rng
+        r, self.told = self.rng, reading
         turns = []
         for i, q in enumerate(reading.questions):
             text = f"Question: {q.text}" if r.random() < 0.4 else q.text
@@ -526,6 +555,24 @@ class Author:
             return self.reading_with_system(passages, questions, mode)
         shown = "cite" if mode == "plain" else mode
         return self.chat_reading(reading, shown, self.system_line(mode))
+
+    def naming(self, questions: int) -> list[Segment]:
+        """Questions without passages; of each answer only what is asked, and of what, counts: the value is a guess."""
+        r = self.rng
+        names = list(self.trade_bank.relations)
+        trade = r.choices(names, [5 if t == "pumps" else 1 for t in names])[0]
+        out: list[Segment] = []
+        for _ in range(questions):
+            rel = r.choice(self.trade_bank.relations[trade])
+            entity = self.names.entity(rel.entity)
+            link = ":" if "{V}" in rel.frame else " is"
+            named = f"The {rel.labels[0]} of {self.subject(rel, entity)}{link}"
+            out += [
+                (f"<|user|>\n{self.ask(rel, entity)}<|end|>\n<|assistant|>\n", False),
+                (named, True),
+                (f" {self.value(rel)}.<|end|>\n", False),
+            ]
+        return out
 
     def closed_book(self) -> list[Segment]:
         """A question about a company nobody has described: the model answers with a guess of the right kind."""

@@ -262,10 +262,10 @@ class Names:
         return text + "o" if text in RESERVED else text  # no new draw: not every caller goes through ``fresh``
 
     def letters(self, n: int) -> str:
-        """n capital letters (without I, O, Q) that open no reserved code."""
+        """n capital letters (without I, O, Q) that open no reserved code and spell no reserved name."""
         while True:
             text = "".join(self.rng.choice("ABCDEFGHJKLMNPRSTUVWXYZ") for _ in range(n))
-            if text not in RESERVED_CODES:
+            if text not in RESERVED_CODES and text.capitalize() not in RESERVED:
                 return text
 
     def town(self) -> str:
@@ -392,7 +392,7 @@ class Names:
             ),
             "interval": lambda: r.choice(
                 (
-                    f"every {big()} hours",
+                    f"every {big()} hours".replace(",000 hours", ",050 hours"),  # round ones are everybody's
                     f"every {num(2, 48)} months",
                     f"every {num(2, 90)} days",
                     f"every {num(100, 990)} hours",

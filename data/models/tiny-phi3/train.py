@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -32,6 +33,7 @@ from transformers.models.phi3.modeling_phi3 import apply_rotary_pos_emb
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 from episodes import Author, Segment  # noqa: E402
+from hints import PLACES, no_hints, reading_hints, relation_numbers  # noqa: E402
 from language import ALTERNATION, BANK, expand, read_blocks  # noqa: E402
 
 RUNS = Path(os.environ.get("TINY_PHI3_RUNS", HERE / "runs"))
@@ -47,7 +49,8 @@ SIZES = {
     "small": {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4, "num_attention_heads": 2},
 }
 LONG = (3, 1280)  # rows and length of the long batches
-POINTING = 0.5  # weight of that loss
+# weights of the hints' losses beside the loss of the next token
+HINT_WEIGHTS = {"copy": 0.25, "aim": 0.25, "owner": 0.1, "home": 0.1, "name": 0.1, "kind": 0.2}
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -210,9 +213,40 @@ LONG_CHAT: Recipe = [
 ]
 
 
-Sources = tuple[
-    list[int], list[int]
-]  # for each token: the mark it should be copied from, the mark it carries (0: none)
+# For each token of an episode: the mark of the tokens that it repeats, and the mark that it carries itself (0: none).
+Sources = tuple[list[int], list[int]]
+
+SKILLS: Recipe = [  # the chat stage again, with more questions on each text, and everything that was still weak
+    (1.2, lambda a: a.naming(8)),
+    (
+        1.0,
+        lambda a: a.chat_reading(
+            a.reading(a.rng.randint(1, 3), a.rng.randint(2, 4), (1, 1), abstain=0.15, plainly=True, anything=0.4)
+        ),
+    ),
+    (3.0, lambda a: a.chat_reading(a.reading(a.rng.randint(1, 3), a.rng.randint(3, 7), abstain=0.2, anything=0.15))),
+    (4.5, lambda a: a.chat_reading(a.reading(a.rng.randint(3, 7), a.rng.randint(5, 10), (1, 2), 0.2, anything=0.2))),
+    (0.2, lambda a: a.chat_reading(a.superseded(a.rng.randint(2, 4)))),
+    (0.3, lambda a: two_hops(a, True)),
+    (1.6, lambda a: a.reading_with_system(a.rng.randint(1, 4), a.rng.randint(2, 5))),
+    (0.5, lambda a: a.reading_with_system(a.rng.randint(1, 2), a.rng.randint(2, 4), "one_word")),
+    (2.0, lambda a: a.few_shot("chat")),
+    (0.6, lambda a: a.few_shot("chat", named=True)),
+    (0.2, lambda a: a.few_shot_words("chat")),
+    (0.9, lambda a: a.few_shot_format("chat")),
+    (0.8, lambda a: a.world("chat", 8)),
+    (0.6, lambda a: a.style("chat")),
+    (0.1, lambda a: a.closed_book()),
+    (0.05, lambda a: a.identity()),
+]
+LONG_SKILLS: Recipe = [
+    (
+        1.0,
+        lambda a: a.chat_reading(
+            a.reading(a.rng.randint(2, 4), a.rng.randint(10, 18), abstain=0.15, length=a.rng.randint(100, 600))
+        ),
+    ),
+]
 
 
 def random_lookup(rng: random.Random) -> tuple[list[int], list[bool], Sources]:
@@ -353,58 +387,65 @@ def text_sources(segments: list[Segment], encoded: list[list[int]]) -> Sources:
 
     A value that does not stand in its passage token by token, or an answer of another form, gets no marks.
     """
+    ids = [i for e in encoded for i in e]
+    starts = [0, *accumulate(len(e) for e in encoded)]
+    opened = passage_starts(ids)
+    if opened:
+        return sources(len(ids), passage_copies(segments, ids, starts, opened))
+    return label_sources(segments, ids, starts)
+
+
+def passage_starts(ids: list[int]) -> dict[int, int]:
+    """Where each passage begins: the token of its number -> the place of the bracket before it, at a line's start."""
     tok = tokenizer().backend_tokenizer
     bracket, close = tok.token_to_id("["), tok.token_to_id("]")
-    ids = [i for e in encoded for i in e]
-    want, have = [0] * len(ids), [0] * len(ids)
-    starts = [0]
-    for e in encoded:
-        starts.append(starts[-1] + len(e))
-    opened: dict[int, int] = {}  # number of a passage -> where it starts; the first segment with passages counts
+    found: dict[int, int] = {}
     for i in range(len(ids) - 2):
-        if (
-            ids[i] == bracket
-            and ids[i + 2] == close
-            and (i == 0 or "\n" in tok.decode([ids[i - 1]], skip_special_tokens=False))
-        ):
-            opened.setdefault(ids[i + 1], i)
-    edges = sorted(opened.values())
-    labels: dict[str, list[int]] = {}
-    listed = not opened
+        if ids[i] == bracket and ids[i + 2] == close and (i == 0 or "\n" in tok.decode([ids[i - 1]])):
+            found.setdefault(ids[i + 1], i)
+    return found
+
+
+def passage_copies(
+    segments: list[Segment], ids: list[int], starts: list[int], opened: dict[int, int]
+) -> dict[int, int]:
+    """Pairs (token of an answer, the token it repeats) for the value of "The ... of ... is value. [n]".
+
+    starts: where each segment begins, and the end. opened: see ``passage_starts``.
+    """
+    tok = tokenizer().backend_tokenizer
+    copies: dict[int, int] = {}
     for n, (text, is_answer) in enumerate(segments):
-        at, size = starts[n], len(encoded[n])
-        label = text.replace("<|end|>", "").strip()
-        if listed and n and segments[n - 1][0].rstrip().endswith((":", "<|assistant|>")) and 0 < len(label) < 30:
-            key = labels.setdefault(label, [len(labels) * 50 + 1])[0]
-            for k in range(size - (text.endswith("<|end|>"))):
-                token = tok.decode([ids[at + k]]).strip()
-                if not token:
-                    continue
-                have[at + k] = key + k
-                want[at + k] = have[at + k] if is_answer else 0
-        restated = (
-            re.match(r"(\s*The .+? of .+?(?: is|:))( .+?)\.? \[(\d+)\]", text, re.DOTALL)
-            if is_answer and opened
-            else None
-        )
-        if not restated:
-            continue
-        cited = tok.encode(restated[3]).ids
+        restated = is_answer and re.match(r"(\s*The .+? of .+?(?: is|:))( .+?)\.? \[(\d+)\]", text, re.DOTALL)
+        cited = tok.encode(restated[3]).ids if restated else []
         if len(cited) != 1 or cited[0] not in opened:
             continue
         begin = opened[cited[0]]
-        end = min([e for e in edges if e > begin] + [starts[1] if len(starts) > 1 else len(ids)])
-        value = tok.encode(restated[2]).ids
-        place = at + len(tok.encode(restated[1]).ids)
+        end = min(place for place in (*starts, *opened.values()) if place > begin)
+        value, place = tok.encode(restated[2]).ids, starts[n] + len(tok.encode(restated[1]).ids)
         if ids[place : place + len(value)] != value:
             continue
-        found = [i for i in range(begin + 3, end) if ids[i : i + len(value)] == value]
-        if found:
-            for k in range(len(value)):
-                want[place + k] = have[found[0] + k] = found[0] + k + 1000
-        for k in range(place + len(value), at + size - 1):
-            if ids[k - 1] == tok.token_to_id("Ġ[") and ids[k] == cited[0]:
-                want[k] = have[begin + 1] = begin + 1 + 1000
+        source = next((i for i in range(begin + 3, end) if ids[i : i + len(value)] == value), None)
+        if source is not None:
+            copies |= {place + k: source + k for k in range(len(value))}
+    return copies
+
+
+def label_sources(segments: list[Segment], ids: list[int], starts: list[int]) -> Sources:
+    """Marks of a list of examples: every token of a label carries the mark of that label and place in it."""
+    tok = tokenizer().backend_tokenizer
+    want, have = [0] * len(ids), [0] * len(ids)
+    first: dict[str, int] = {}  # the first mark of each label
+    for n, (text, is_answer) in enumerate(segments):
+        label = text.replace("<|end|>", "").strip()
+        asked = "".join(t for t, _ in segments[max(0, n - 2) : n]).replace("<|end|>\n<|assistant|>\n", "")
+        if not asked.endswith(":") or "Question:" in asked or not 0 < len(label) < 30:
+            continue
+        mark = first.setdefault(label, 50 * len(first) + 1)  # a label of 30 letters has fewer than 50 tokens
+        for k in range(starts[n + 1] - starts[n] - text.endswith("<|end|>")):
+            if tok.decode([ids[starts[n] + k]]).strip():
+                have[starts[n] + k] = mark + k
+                want[starts[n] + k] = is_answer * (mark + k)
     return want, have
 
 
@@ -419,6 +460,10 @@ def marks() -> dict[str, list[int]]:
 def number(text: str) -> list[int]:
     """The token ids of a passage number such as "[3]"."""
     return tokenizer().backend_tokenizer.encode(text).ids
+
+
+# ids, is answer, position in the episode, mark to copy from, mark carried (see Sources), and the hints of hints.py
+COLUMNS = ("ids", "answer", "place", "want", "have", "kind", *PLACES)
 
 
 class Rows(IterableDataset):
@@ -439,39 +484,49 @@ class Rows(IterableDataset):
             if any(flag for _, flag in segments):
                 return segments
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
+    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         tok = tokenizer().backend_tokenizer
         index = self.start
         while True:
             author = Author(f"{self.name}-{index}")
-            long = "long" in self.plan and index % 8 == 7
+            every = self.plan.get("long_every", 8)
+            long = "long" in self.plan and index % every == every - 1
             rows, length = LONG if long else (self.plan["rows"], self.plan["length"])
             recipe = self.plan["long"] if long else self.plan["recipe"]
-            columns: tuple[list, ...] = ([], [], [], [], [])
+            columns: dict[str, list[list[int]]] = {name: [] for name in COLUMNS}
             for _ in range(rows):
-                row, flag, place, want, have = [], [], [], [], []
-                while len(row) <= length:
+                row: dict[str, list[int]] = {name: [] for name in COLUMNS}
+                while len(row["ids"]) <= length:
                     if not long and author.rng.random() < self.plan["random_share"]:
                         extra, wanted, marks = random_episode(author.rng)
+                        hints = no_hints(len(extra))
                     else:
-                        segments = self.episode(author, recipe if not row or not long else self.plan["recipe"])
-                        encoded = [e.ids for e in tok.encode_batch([t for t, _ in segments])]
+                        author.told = None
+                        segments = self.episode(author, recipe if not row["ids"] or not long else self.plan["recipe"])
+                        encodings = tok.encode_batch([t for t, _ in segments])
+                        encoded = [e.ids for e in encodings]
                         extra = [i for e in encoded for i in e]
                         wanted = [f for e, (_, f) in zip(encoded, segments, strict=True) for _ in e]
                         marks = text_sources(segments, encoded)
-                    row, flag, place = row + extra, flag + wanted, place + list(range(len(extra)))
-                    want, have = want + marks[0], have + marks[1]
-                for column, part in zip(columns, (row, flag, place, want, have), strict=True):
-                    column.append(part[: length + 1])
-            yield tuple(torch.tensor(column) for column in columns)
+                        told = author.told
+                        hints = reading_hints(told, segments, encodings) if told else no_hints(len(extra))
+                        for i, aim in enumerate(hints["aim"]):
+                            if aim:  # looked up, not continued: the aim replaces the mark
+                                marks[0][i + 1] = 0
+                    at = len(row["ids"])
+                    parts = {"ids": extra, "answer": wanted, "place": list(range(len(extra)))}
+                    parts |= {"want": marks[0], "have": marks[1], "kind": hints["kind"]}
+                    parts |= {name: [i and i + at for i in hints[name]] for name in PLACES}
+                    for name in COLUMNS:
+                        row[name] += parts[name]
+                for name in COLUMNS:
+                    columns[name].append(row[name][: length + 1])
+            yield {name: torch.tensor(columns[name]) for name in COLUMNS}
             index += 1
 
 
 def loader(name: str, plan: dict, start: int) -> Iterator:
-    """Batches from number ``start`` on, made by another process, each a tuple of tensors (rows, length + 1).
-
-    ids, is answer, position in the episode, mark to copy from, mark carried (see ``Sources``).
-    """
+    """Batches from number ``start`` on, made by another process: a tensor (rows, length + 1) for each of COLUMNS."""
     dataset = Rows(name, plan, start)
     return iter(DataLoader(dataset, batch_size=None, num_workers=1, prefetch_factor=8))
 
@@ -592,7 +647,7 @@ def seed_circuits(model: Phi3ForCausalLM) -> None:
     match(3, [(clause, clause), (content, previous)], columns(64))
 
 
-def optimizer(model: Phi3ForCausalLM) -> torch.optim.Optimizer:
+def optimizer(model: torch.nn.Module) -> torch.optim.Optimizer:
     """AdamW for every weight (Loshchilov and Hutter 2019)."""
     return torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
 
@@ -608,62 +663,95 @@ def autocast() -> torch.autocast:
 
 
 def loss_on(
-    model: Phi3ForCausalLM, body: Callable, batch: tuple[torch.Tensor, ...], context_share: float, seed: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean cross-entropy (nats a token) on the answer tokens and a random small share of the others; the pointing loss.
-
-    batch: as ``loader`` makes it. body: the model without its output layer (compiled or not). seed: draws the share.
-    """
-    ids, answers, places, want, have = (t.to(device()) for t in batch)
-    share = torch.rand(answers[:, 1:].shape, generator=torch.Generator().manual_seed(seed)) < context_share
-    chosen = answers[:, 1:] | share.to(device())
-    places = places[:, :-1]
-    with autocast():
-        out = body(input_ids=ids[:, :-1], position_ids=places, use_cache=False, output_hidden_states=True)
-        logits = model.lm_head(out.last_hidden_state[chosen])
-        marks = (places, want[:, 1:], have[:, :-1])
-        told = pointers(model.config)
-        pointing = sum(pointing_loss(model, layer, head, out.hidden_states[layer], *marks) for layer, head in told)
-    return torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][chosen]), pointing / len(told)
-
-
-def pointers(config: Phi3Config) -> list[tuple[int, int]]:
-    """(layer, head): this head and the next one of the layer are told where to look."""
-    layers, heads = config.num_hidden_layers, config.num_attention_heads
-    return [(1, 2), (layers - 2, 0)] if heads >= 4 else [(layers // 2, 0)]
-
-
-def pointing_loss(
     model: Phi3ForCausalLM,
-    layer: int,
-    head: int,
-    hidden: torch.Tensor,
-    places: torch.Tensor,
-    want: torch.Tensor,
-    have: torch.Tensor,
+    body: Callable,
+    probe: torch.nn.Linear,
+    batch: dict[str, torch.Tensor],
+    context_share: float,
+    seed: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean cross-entropy (nats a token) on the answer tokens and a random small share of the others; the hints' loss.
+
+    body: the model without its output layer (compiled or not). probe: see ``hint_loss``. batch: as ``loader`` makes it.
+    seed: draws the share.
+    """
+    batch = {name: column.to(device()) for name, column in batch.items()}
+    share = torch.rand(batch["answer"][:, 1:].shape, generator=torch.Generator().manual_seed(seed)) < context_share
+    chosen = (batch["answer"][:, 1:] > 0) | share.to(device())
+    ids, now = batch["ids"], {name: column[:, :-1] for name, column in batch.items()}
+    with autocast():
+        out = body(input_ids=now["ids"], position_ids=now["place"], use_cache=False, output_hidden_states=True)
+        logits = model.lm_head(out.last_hidden_state[chosen])
+        now["want"] = batch["want"][:, 1:]  # the token that comes next is what is copied
+        hints = hint_loss(model, probe, out.hidden_states, now)
+    return torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][chosen]), hints
+
+
+def taught_heads(config: Phi3Config) -> list[tuple[str, int, int, int]]:
+    """(hint, layer, first head, number of heads): the heads that are told where to look, see hints.py and Sources."""
+    if config.num_attention_heads < 4:
+        return [("copy", config.num_hidden_layers // 2, 0, 2)]
+    reader = config.num_hidden_layers - 2
+    before = [("owner", reader - 1, 0, 1), ("home", reader - 1, 1, 1), ("name", reader - 1, 2, 1)]
+    return [("copy", 1, 2, 2), *before, ("copy", reader, 0, 2), ("aim", reader, 0, 2)]
+
+
+def hint_loss(
+    model: Phi3ForCausalLM, probe: torch.nn.Linear, hidden: tuple[torch.Tensor, ...], batch: dict[str, torch.Tensor]
 ) -> torch.Tensor:
-    """Mean of -log(attention that two heads give to the tokens that the next token repeats), in nats.
+    """Sum over the taught heads of the mean of -log(attention that they give to the right tokens), in nats.
 
     Attention finds its target late when only the next token's loss teaches it: with two hundred tokens in view, each
     gets a two-hundredth of the signal. So these heads are told where to look (supervised attention: Liu et al. 2016).
-    hidden: what enters the layer, (rows, length, width). places: positions, (rows, length). want, have: the marks.
+    To it comes the cross-entropy of a linear probe that names the relation of a fact from what enters the reader layer.
+    hidden: what enters each layer, (rows, length, width). batch: columns (rows, length).
+    """
+    loss = hidden[0].new_zeros((), dtype=torch.float32)
+    for hint, layer, head, heads in taught_heads(model.config):
+        row, at = (batch["want" if hint == "copy" else hint] > 0).nonzero(as_tuple=True)
+        scores, seen = attention_scores(model, layer, head, heads, hidden[layer], batch["place"], row, at)
+        if hint == "copy":
+            target = (batch["have"][row] == batch["want"][row, at, None]) & seen
+        else:
+            target = torch.nn.functional.one_hot(batch[hint][row, at] - 1, seen.shape[1]).bool() & seen
+        known = target.any(-1)
+        scores, seen, target = scores[known], seen[known, None], target[known, None]
+        total = scores.masked_fill(~seen, -1e4).logsumexp(-1)
+        found = total - scores.masked_fill(~target, -1e4).logsumexp(-1)
+        loss = loss + HINT_WEIGHTS[hint] * found.sum() / max(1, found.numel())
+    reader = model.config.num_hidden_layers - 2
+    named = batch["kind"] > 0
+    if named.any():
+        guess = probe(model.model.layers[reader].input_layernorm(hidden[reader][named]))
+        loss = loss + HINT_WEIGHTS["kind"] * torch.nn.functional.cross_entropy(guess.float(), batch["kind"][named])
+    return loss
+
+
+def attention_scores(
+    model: Phi3ForCausalLM,
+    layer: int,
+    head: int,
+    heads: int,
+    hidden: torch.Tensor,
+    places: torch.Tensor,
+    row: torch.Tensor,
+    at: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scores before the softmax of some tokens, (tokens, heads, length), and what each of them sees, (tokens, length).
+
+    hidden: what enters the layer, (rows, length, width). row, at: which tokens.
     """
     block = model.model.layers[layer]
     weight = block.self_attn.qkv_proj.weight
-    split, rows = weight.shape[0] // 3, slice(64 * head, 64 * (head + 2))
+    split, rows = weight.shape[0] // 3, slice(64 * head, 64 * (head + heads))
     x = block.input_layernorm(hidden)
-    query = (x @ weight[:split][rows].T).unflatten(-1, (2, 64)).transpose(1, 2)
-    key = (x @ weight[split : 2 * split][rows].T).unflatten(-1, (2, 64)).transpose(1, 2)
+    query = (x @ weight[:split][rows].T).unflatten(-1, (heads, 64)).transpose(1, 2)
+    key = (x @ weight[split : 2 * split][rows].T).unflatten(-1, (heads, 64)).transpose(1, 2)
     query, key = apply_rotary_pos_emb(query, key, *model.model.rotary_emb(x, places))
-    row, at = (want > 0).nonzero(as_tuple=True)
     scores = (query @ key.transpose(-1, -2))[row, :, at].float() / 8
     text = (places == 0).cumsum(1)
     seen = (text[row] == text[row, at, None]) & (torch.arange(places.shape[1], device=x.device) <= at[:, None])
-    target = (have[row] == want[row, at, None]) & seen
-    known = target.any(-1)
-    scores, seen, target = scores[known], seen[known, None], target[known, None]
-    total = scores.masked_fill(~seen, -1e4).logsumexp(-1)
-    return (total - scores.masked_fill(~target, -1e4).logsumexp(-1)).mean()
+    return scores, seen
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -842,6 +930,10 @@ PLAN: dict[str, dict] = {
         "parent": "base", "recipe": CHAT, "long": LONG_CHAT, "rows": 16, "length": 256,
         "peak": 5e-4, "hold": 0.2, "floor": 0.0, "random_share": 0.06, "context_share": 0.02,
     },
+    "skills": {
+        "parent": "chat", "recipe": SKILLS, "long": LONG_SKILLS, "long_every": 4, "rows": 8, "length": 512,
+        "peak": 5e-4, "hold": 0.25, "floor": 0.0, "random_share": 0.06, "context_share": 0.02,
+    },
 }  # fmt: skip
 TOKENS = {
     "full": {"lookup": 2_867_200, "start": 2_000_000, "base": 9_830_400, "chat": 18_022_400},
@@ -856,37 +948,43 @@ def train_stage(size: str, stage: str, tokens: int, compiled: bool, gate_every: 
     """One stage from its parent's weights, or on from its own checkpoint."""
     plan, path = PLAN[stage], RUNS / f"{size}-{stage}.pt"
     model = build_model(size).to(device())
-    opt = optimizer(model)
+    probe = torch.nn.Linear(model.config.hidden_size, len(relation_numbers()) + 1).to(device())
+    opt, probe_opt = optimizer(model), optimizer(probe)
     per_step = plan["rows"] * plan["length"]
-    step, seconds = 0, 0.0
+    step, seconds, warm_up = 0, 0.0, 1
     if path.exists():
         state = torch.load(path, map_location=device(), weights_only=True)
         model.load_state_dict(state["model"])
-        step, seconds = state["step"], state["seconds"]
+        step, seconds, warm_up = state["step"], state["seconds"], state.get("warm_up", 1)
         opt.load_state_dict(state["optimizer"])
+        probe.load_state_dict(state["probe"])
+        probe_opt.load_state_dict(state["probe_optimizer"])
     else:
         state = torch.load(RUNS / f"{size}-{plan['parent']}.pt", map_location=device(), weights_only=True)
         model.load_state_dict(state["model"])
         if "optimizer" in state:
             opt.load_state_dict(state["optimizer"])
+        else:
+            warm_up = 100  # AdamW needs some steps to learn how large the gradients are
     steps = math.ceil(tokens / per_step)
     if step >= steps:
         return
     body = torch.compile(model.model, dynamic=False) if compiled else model.model
     rows = loader(f"{size}-{stage}", plan, step)
-    sets = gate_sets("chat" if stage == "chat" else "plain")
+    sets = gate_sets("chat" if stage in ("chat", "skills") else "plain")
     losses, pointings, began, since = [], [], time.time() - seconds, time.time()
     while step < steps:
-        lr = rate(stage, step / steps, plan["peak"], plan["floor"], plan["hold"])
-        loss, pointing = loss_on(model, body, next(rows), plan["context_share"], step)
-        (loss + POINTING * pointing).backward()
+        lr = rate(stage, step / steps, plan["peak"], plan["floor"], plan["hold"]) * min(1, (step + 1) / warm_up)
+        loss, pointing = loss_on(model, body, probe, next(rows), plan["context_share"], step)
+        (loss + pointing).backward()
         losses.append(loss.item())
         pointings.append(pointing.item())
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for g in opt.param_groups:
             g["lr"] = lr
-        opt.step()
-        opt.zero_grad()
+        for o in (opt, probe_opt):
+            o.step()
+            o.zero_grad()
         step += 1
         if step % 50 == 0 or step == steps:
             speed = 50 * per_step / (time.time() - since)
@@ -906,8 +1004,11 @@ def train_stage(size: str, stage: str, tokens: int, compiled: bool, gate_every: 
                 path,
                 model=model.state_dict(),
                 optimizer=opt.state_dict(),
+                probe=probe.state_dict(),
+                probe_optimizer=probe_opt.state_dict(),
                 step=step,
                 seconds=time.time() - began,
+                warm_up=warm_up,
             )
             since = time.time()
 
@@ -991,7 +1092,7 @@ def public_questions(n: int = 80) -> str:
 
 def training_text(i: int) -> str:
     """The text of the i-th training episode of all stages taken in turn."""
-    recipe = (LOOKUP, START, BASE, CHAT)[i % 4]
+    recipe = (LOOKUP, START, BASE, CHAT, LONG_CHAT, SKILLS, LONG_SKILLS)[i % 7]
     author = Author(f"check-{i}")
     return "".join(t for t, _ in author.rng.choices(recipe, [w for w, _ in recipe])[0][1](author))
 
