@@ -306,6 +306,29 @@ def test_hints_name_the_fact_its_entity_and_its_passage(system, tokenizer):
     assert aimed / answers > 0.95
 
 
+def test_hints_of_lists_name_the_class_and_the_repeated_value(tokenizer):
+    """A label has the class of its sentence; what an output repeats stands in the line before it."""
+    classes, repeated = set(), 0
+    for i in range(40):
+        author = Author(f"lists-{i}")
+        segments = author.few_shot("chat") if i % 2 else author.few_shot_format("chat")
+        encoded = tokenizer.backend_tokenizer.encode_batch([t for t, _ in segments])
+        found = hints.list_hints(author, encoded)
+        ids = [n for e in encoded for n in e.ids]
+        classes |= set(found["kind"])
+        assert all(place <= at for at, place in enumerate(found["aim"]))
+        if i % 2:
+            assert len(author.told_labels) > 2
+            assert not any(found["aim"])
+            continue
+        assert author.told_cells
+        for (line, begin, end), (n, first, last) in author.told_cells:
+            assert segments[line][0][begin:end] == segments[n][0][first:last]
+        repeated += sum(ids[at + 1] == ids[place - 1] for at, place in enumerate(found["aim"]) if place)
+    assert repeated > 500
+    assert len(classes) > 20
+
+
 def test_episodes_of_one_row_do_not_see_each_other(tokenizer):
     model = train.build_model("small").eval()
     first, second = tokenizer("Nothing but words.")["input_ids"], tokenizer("The Tarvo 40 needs 5 kW.")["input_ids"]

@@ -178,7 +178,11 @@ class Author:
         self.bank: Bank = load_bank(split, "train")
         self.trade_bank: Bank = load_bank(split, trades)
         self.trades = trades
-        self.told: Reading | None = None  # the reading that the last episode was written from
+        # what the last episode was written from: a reading; or the segments of a list that hold labels, with the class
+        # of each; or pairs of the same value in a line and in its output, as (segment, first character, end)
+        self.told: Reading | None = None
+        self.told_labels: list[tuple[int, str]] = []
+        self.told_cells: list[tuple[tuple[int, int, int], tuple[int, int, int]]] = []
 
     # ---------------------------------------------------------------------------------------------- reading
 
@@ -662,7 +666,16 @@ class Author:
         gap = r.choice(("\n", "\n\n"))
         turns = 1 if shots is not None else r.randint(2, 5)
         rows = [(f"{left}: {text}\n{right}:", label) for text, label in items]
-        return self.listed(form, lead, rows, gap, turns, set(labels) if named else set(), shots is None)
+        out = self.listed(form, lead, rows, gap, turns, set(labels) if named else set(), shots is None)
+        of = dict(zip(labels, classes, strict=True))
+        at = self.label_segments(out)
+        self.told_labels = [(n, of[label]) for n, (_, label) in zip(at, items, strict=True)]
+        return out
+
+    def label_segments(self, out: list[Segment]) -> list[int]:
+        """Which segments of a list hold its labels."""
+        end = ("<|end|>\n<|assistant|>\n", False)
+        return [n + 1 for n in range(len(out) - 1) if out[n][0].endswith(":") and out[n + 1] != end or out[n] == end]
 
     def listed(
         self, form: str, lead: str, rows: list[tuple[str, str]], gap: str, turns: int, known: set[str], ask_all: bool
@@ -743,11 +756,19 @@ class Author:
         sep_out = r.choice((" | ", " / ", "; ", " -> ", " = ", ", ", " + ", " : ", " # "))
         keys = r.choice((("Input", "Output"), ("Raw", "Clean"), ("Note", "Record"), ("In", "Out"), ("Text", "Entry")))
 
+        places: list[
+            list[tuple[int, int, int]]
+        ] = []  # of each row: where a value begins in the line, in the output; length
+
         def row() -> tuple[str, str]:
             v = {f: makers[f]() for f in fields}
             cells = [w % v[f] for f, w in zip(order, wrap, strict=True)]
             if tags:
                 cells = [f"{f}={c}" for f, c in zip(order, cells, strict=True)]
+            begins = {f: sum(len(v[g]) + len(sep_in) for g in fields[:i]) for i, f in enumerate(fields)}
+            ends = {f: sum(len(c) + len(sep_out) for c in cells[:i]) for i, f in enumerate(order)}
+            cell = dict(zip(order, cells, strict=True))
+            places.append([(begins[f], ends[f] + cell[f].rindex(v[f]), len(v[f])) for f in fields])
             return sep_in.join(v[f] for f in fields), sep_out.join(cells)
 
         count = (r.randint(3, 6) if shots is None else shots) + 1
@@ -761,7 +782,14 @@ class Author:
             lead = r.choice(options) + "\n\n"
         rows = [(f"{keys[0]}: {source}\n{keys[1]}:", target) for source, target in (row() for _ in range(count))]
         turns = 1 if shots is not None else r.randint(2, count - 1)
-        return self.listed(form, lead, rows, "\n", turns, {target for _, target in rows[1:]}, shots is None)
+        out = self.listed(form, lead, rows, "\n", turns, {target for _, target in rows[1:]}, shots is None)
+        head = len(f"{keys[0]}: ")
+        for n, cells in zip(self.label_segments(out), places, strict=True):
+            line = n - 1 if out[n - 1][0].endswith(":") else n - 2
+            for begin, end, size in cells:
+                source = (line, head + begin, head + begin + size)
+                self.told_cells.append((source, (n, 1 + end, 1 + end + size)))
+        return out
 
     # ---------------------------------------------------------------------------------------------- knowledge, style
 

@@ -9,7 +9,9 @@ point to an earlier one:
     name    the last token of a made-up attribute ("the knee of the Tarvo 40")
     aim     from the place where the answer is decided: the fact that answers, or the first token if none does
 
-``kind`` is no place but a class: the relation of the fact or of the question, by its number in ``relation_numbers``.
+In a list of outputs, ``aim`` is the value of the line that the next token repeats. ``kind`` is no place but a class:
+the relation of the fact or of the question (``relation_numbers``), or the class of a labelled sentence
+(``class_numbers``).
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import re
 from functools import lru_cache
 from itertools import accumulate
 
-from episodes import Fact, Question, Reading, Segment
+from episodes import Author, Fact, Question, Reading, Segment
 from language import load_bank
 
 SPACE = "Ġ"  # a space before a number is a token of its own
@@ -33,6 +35,12 @@ def relation_numbers() -> dict[str, int]:
     return {name: i for i, name in enumerate(sorted(names), 1)}
 
 
+@lru_cache(maxsize=1)
+def class_numbers() -> dict[str, int]:
+    """A number for each class of sentences of the bank, after those of the relations."""
+    return {name: i for i, name in enumerate(sorted(load_bank("train", "train").classes), len(relation_numbers()) + 1)}
+
+
 def no_hints(length: int) -> Hints:
     """Hints for an episode that has none."""
     return {name: [0] * length for name in (*PLACES, "kind")}
@@ -41,6 +49,23 @@ def no_hints(length: int) -> Hints:
 def find(part: str, text: str) -> list[tuple[int, int]]:
     """(start, end) of every place where the part stands in the text as whole words, in any case."""
     return [m.span() for m in re.finditer(rf"(?<!\w){re.escape(part)}(?!\w)", text, re.IGNORECASE)]
+
+
+def list_hints(author: Author, encoded: list) -> Hints:
+    """The hints of a list of examples: the class of each labelled sentence, and which value an output repeats."""
+    starts = [0, *accumulate(len(e) for e in encoded)]
+    hints = no_hints(starts[-1])
+    for n, name in author.told_labels:
+        number = class_numbers()[name]
+        hints["kind"][starts[n] - 1] = hints["kind"][starts[n]] = number
+        if encoded[n].tokens[0] == SPACE:
+            hints["kind"][starts[n] + 1] = number
+    for (line, begin, end), (n, first, _) in author.told_cells:
+        for character in range(begin, end):
+            token = encoded[n].char_to_token(first + character - begin)
+            if token and hints["aim"][starts[n] + token - 1] == 0:
+                hints["aim"][starts[n] + token - 1] = starts[line] + encoded[line].char_to_token(character) + 1
+    return hints
 
 
 def reading_hints(reading: Reading, segments: list[Segment], encoded: list) -> Hints:

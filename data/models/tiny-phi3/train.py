@@ -33,7 +33,7 @@ from transformers.models.phi3.modeling_phi3 import apply_rotary_pos_emb
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 from episodes import Author, Segment  # noqa: E402
-from hints import PLACES, no_hints, reading_hints, relation_numbers  # noqa: E402
+from hints import PLACES, class_numbers, list_hints, no_hints, reading_hints, relation_numbers  # noqa: E402
 from language import ALTERNATION, BANK, expand, read_blocks  # noqa: E402
 
 RUNS = Path(os.environ.get("TINY_PHI3_RUNS", HERE / "runs"))
@@ -230,11 +230,11 @@ SKILLS: Recipe = [  # the chat stage again, with more questions on each text, an
     (0.3, lambda a: two_hops(a, True)),
     (1.6, lambda a: a.reading_with_system(a.rng.randint(1, 4), a.rng.randint(2, 5))),
     (0.5, lambda a: a.reading_with_system(a.rng.randint(1, 2), a.rng.randint(2, 4), "one_word")),
-    (2.0, lambda a: a.few_shot("chat")),
+    (2.4, lambda a: a.few_shot("chat")),
     (0.6, lambda a: a.few_shot("chat", named=True)),
     (0.2, lambda a: a.few_shot_words("chat")),
-    (0.9, lambda a: a.few_shot_format("chat")),
-    (0.8, lambda a: a.world("chat", 8)),
+    (1.5, lambda a: a.few_shot_format("chat")),
+    (1.0, lambda a: a.world("chat", 8)),
     (0.6, lambda a: a.style("chat")),
     (0.1, lambda a: a.closed_book()),
     (0.05, lambda a: a.identity()),
@@ -501,7 +501,7 @@ class Rows(IterableDataset):
                         extra, wanted, marks = random_episode(author.rng)
                         hints = no_hints(len(extra))
                     else:
-                        author.told = None
+                        author.told, author.told_labels, author.told_cells = None, [], []
                         segments = self.episode(author, recipe if not row["ids"] or not long else self.plan["recipe"])
                         encodings = tok.encode_batch([t for t, _ in segments])
                         encoded = [e.ids for e in encodings]
@@ -509,7 +509,7 @@ class Rows(IterableDataset):
                         wanted = [f for e, (_, f) in zip(encoded, segments, strict=True) for _ in e]
                         marks = text_sources(segments, encoded)
                         told = author.told
-                        hints = reading_hints(told, segments, encodings) if told else no_hints(len(extra))
+                        hints = reading_hints(told, segments, encodings) if told else list_hints(author, encodings)
                         for i, aim in enumerate(hints["aim"]):
                             if aim:  # looked up, not continued: the aim replaces the mark
                                 marks[0][i + 1] = 0
@@ -948,7 +948,7 @@ def train_stage(size: str, stage: str, tokens: int, compiled: bool, gate_every: 
     """One stage from its parent's weights, or on from its own checkpoint."""
     plan, path = PLAN[stage], RUNS / f"{size}-{stage}.pt"
     model = build_model(size).to(device())
-    probe = torch.nn.Linear(model.config.hidden_size, len(relation_numbers()) + 1).to(device())
+    probe = torch.nn.Linear(model.config.hidden_size, 1 + len(relation_numbers()) + len(class_numbers())).to(device())
     opt, probe_opt = optimizer(model), optimizer(probe)
     per_step = plan["rows"] * plan["length"]
     step, seconds, warm_up = 0, 0.0, 1
