@@ -318,7 +318,7 @@ def test_hints_of_lists_name_the_class_and_the_repeated_value(tokenizer):
         classes |= set(found["kind"])
         assert all(place <= at for at, place in enumerate(found["aim"]))
         if i % 2:
-            assert len(author.told_labels) > 2
+            assert author.told_labels
             assert not any(found["aim"])
             continue
         assert author.told_cells

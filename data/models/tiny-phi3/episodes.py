@@ -84,6 +84,53 @@ SMALL_WORDS = set(
     "what which who is are was does do did can could may must should will would the a an of to for in at it i "
     "me my you your we us our please tell give say know need have has get there that this".split()
 )
+# What people write around the sentence that says what they want; no class of the bank can be told from these.
+GREETINGS = [
+    "(Hello|Hi|Hey|Dear team|Dear all|Good day|Good evening|Morning|To whom it concerns)(,| from {site}.|.)",
+    "{site} (here|speaking|writing)(,|.|:)",
+    "(This is|Here is|It is) {site}(.| again.| once more.)",
+    "(A message|A note|Some words|News) from {site}(:|.)",
+    "(I am|We are) (writing|calling) from {site}(.| today.)",
+]
+AROUND = [
+    "(Any time|Some time|Best) (on|after|before) {day} (suits us|is fine|would be good).",
+    "(Call|Ring|Ask for) {person} (first|at the gate|at the desk|in the hall), (please|if you can).",
+    "(The gate|Our door|The yard) is (open|closed) (until|from|after) {clock}.",
+    "{person} (is on duty|has the key|knows more|will be here|wrote this) (this week|on {day}|today).",
+    "(We had|There was) (rain|sun|fog|a storm|a long night) (all week|here|on {day}).",
+    "(Our|The) (number|file|reference|form) is {code}.",
+    "(Part|Item|Piece) {code} (lies|stands|waits) (on the table|in the yard|in {room}|by the stairs).",
+    "(Have|We wish you) a (nice|good|quiet) (day|week|evening).",
+    "(Kind regards|Best wishes|Greetings|Yours), {person}",
+    "(Please|Do) (write|answer|come back to us) (before {day}|by {clock}|when you can).",
+    "(I am|We are) (new|only two) here, (so|and) (bear with us|excuse my words).",
+    "(Somebody|A colleague|{person}) (told|asked) me to write (this|to you).",
+    "(It|This) (concerns|is about|is for) the {product}.",
+    "(The {product}|Our {product}|It) stands in {room}.",
+    "(No hurry|It is urgent|Take your time|Today if possible)(.|, really.|, please.)",
+    "(I could not|Nobody could) reach you (by phone|on {day}|yesterday).",
+    "(The canteen|The office|Our hall) (was painted|has moved|is next to the river).",
+]
+BUSINESS = 19  # so many classes at the head of the bank are what customers of a company write about
+LABEL_MEANINGS = [
+    ("Label {l} is for {c}.", " "),
+    ("Use {l} for {c}.", " "),
+    ("{l} means {c}", ", "),
+    ("{l}: {c}", "\n"),
+    ("{l} = {c}", "; "),
+    ("Write {l} if it is about {c}.", "\n"),
+    ("{c} goes to {l}.", " "),
+]
+LEFT_KEYS = (
+    "Letter Post Call Line Wish News Case Query Entry Record Phrase Remark Memo Chat Voice Fax Word Report Saying "
+    "Problem Fact Story Data Task Source Before Given Said Written Heard Example Part Piece Question"
+).split()
+RIGHT_KEYS = (
+    "Code|Mark|Sign|Box|Tray|Shelf|Desk|Queue|Bin|Pile|Drawer|Office|Person|Colour|Stamp|Number|Symbol|Result|Choice|"
+    "Verdict|Sort|Family|Set|Section|Branch|Word|Key|Goes to|Belongs to|Sent to|Put it in|Answer|After|Then|Target|It is"
+).split("|")
+CELL_WORDS = ("", "", "our ", "at ", "number ", "for ", "it is ", "with ", "see ", "from ", "the ", "code ", "about ")
+CELL_ENDS = ("", "", " is in trouble.", ", please.", " as always.", ", thank you.", " again.", " was here.", ".")
 DOCUMENTS = (
     "handbook|manual|data sheet|guide|maintenance|installation|operation|bulletin|report|notes|file|list|table|card|"
     "sheet|plan|record|overview|instructions|letter"
@@ -611,7 +658,9 @@ class Author:
         r = self.rng
         while True:
             form = r.random()
-            if form < 0.35:
+            if self.split == "train" and r.random() < 0.12:
+                labels = [self.names.word().upper() for _ in range(n)]
+            elif form < 0.35:
                 labels = [f"{r.choice('ABCDEFGHJKLMNPRSTUVWXYZ')}{r.randint(1, 99)}" for _ in range(n)]
             elif form < 0.6:
                 labels = [self.names.word().lower() for _ in range(n)]
@@ -624,6 +673,15 @@ class Author:
             if len(set(labels)) == n:
                 return labels
 
+    def list_keys(self) -> tuple[str, str]:
+        """The words before the text and before the label of each example, such as "Text" and "Label"."""
+        r = self.rng
+        left, right = (part.strip() for part in r.choice(self.bank.lists["keys"]).split("/"))
+        if self.split == "train" and r.random() < 0.6:  # any words: the form of the list says what they mean
+            left = r.choice((r.choice(LEFT_KEYS), r.choice(LEFT_KEYS), left, self.names.word()))
+            right = r.choice((r.choice(RIGHT_KEYS), r.choice(RIGHT_KEYS), right, self.names.word()))
+        return left, right
+
     def examples(self, classes: list[str], labels: list[str], counts: list[int]) -> list[tuple[str, str]]:
         """Sentences of each class with its label, no sentence pattern twice, in random order."""
         r = self.rng
@@ -632,7 +690,25 @@ class Author:
             for text in r.sample(self.bank.classes[name][1], min(count, len(self.bank.classes[name][1]))):
                 items.append((expand(text, r), label))
         r.shuffle(items)
+        if self.split == "train" and r.random() < 0.4:
+            items = [(self.message(text), label) for text, label in items]
         return items
+
+    def message(self, text: str) -> str:
+        """The sentence as one of several that a person writes."""
+        r, n = self.rng, self.names
+        text = capital(text) if text[-1] in ".?!" else capital(text) + "."
+        parts = [expand(x, r) for x in r.sample(AROUND, r.choice((0, 1, 1, 2, 2, 3)))]
+        parts.insert(r.randint(0, len(parts)), text)
+        if r.random() < 0.5:
+            parts.insert(0, expand(r.choice(GREETINGS), r))
+        slots = {"site": n.entity("site"), "product": n.entity("product")}
+        slots |= {key: n.value(key) for key in ("person", "clock", "code", "room")}
+        slots["day"] = r.choice(("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"))
+        text = " ".join(parts)
+        for key, value in slots.items():
+            text = text.replace("{" + key + "}", value)
+        return text
 
     def few_shot(
         self, form: str, shots: int | None = None, n_classes: int | None = None, named: bool = False
@@ -645,10 +721,12 @@ class Author:
         """
         r = self.rng
         k = n_classes or r.choice((2, 2, 2, 3, 3, 4))
-        classes = r.sample(list(self.bank.classes), k)
+        pool = list(self.bank.classes)
+        if self.split == "train" and r.random() < 0.4:
+            pool = pool[:BUSINESS]
+        classes = r.sample(pool, k)
         labels = [r.choice(self.bank.classes[c][0]) for c in classes] if named else self.label_set(k)
-        keys = r.choice(self.bank.lists["keys"]).split("/")
-        left, right = keys[0].strip(), keys[1].strip()
+        left, right = self.list_keys()
         if shots is None:
             items = self.examples(classes, labels, [r.randint(2, 5) for _ in classes])
         else:
@@ -663,14 +741,26 @@ class Author:
             items.append(items.pop(last))
         instruct = expand(r.choice(self.bank.lists["instruct"]), r).replace("{labels}", ", ".join(r.sample(labels, k)))
         lead = instruct + "\n\n" if form == "chat" and r.random() < 0.8 or shots == 0 or r.random() < 0.3 else ""
+        known = set(labels) if named else set()
+        if self.split == "train" and not named and r.random() < 0.3:
+            lead, known = self.meanings(classes, labels), set(labels)
+            items = items[: max(1, r.randint(0, len(items)))]
         gap = r.choice(("\n", "\n\n"))
-        turns = 1 if shots is not None else r.randint(2, 5)
+        turns = min(len(items), 1 if shots is not None else r.randint(2, 5))
         rows = [(f"{left}: {text}\n{right}:", label) for text, label in items]
-        out = self.listed(form, lead, rows, gap, turns, set(labels) if named else set(), shots is None)
+        out = self.listed(form, lead, rows, gap, turns, known, shots is None)
         of = dict(zip(labels, classes, strict=True))
         at = self.label_segments(out)
         self.told_labels = [(n, of[label]) for n, (_, label) in zip(at, items, strict=True)]
         return out
+
+    def meanings(self, classes: list[str], labels: list[str]) -> str:
+        """What each label stands for, in words, as the head of a list."""
+        r = self.rng
+        pattern, gap = r.choice(LABEL_MEANINGS)
+        pairs = r.sample(list(zip(classes, labels, strict=True)), len(classes))
+        texts = [pattern.replace("{l}", label).replace("{c}", r.choice(self.bank.classes[c][0])) for c, label in pairs]
+        return gap.join(texts) + "\n\n"
 
     def label_segments(self, out: list[Segment]) -> list[int]:
         """Which segments of a list hold its labels."""
@@ -709,7 +799,7 @@ class Author:
         words = (
             r.sample(TERM_B + THINGS, 2 * k) if r.random() < 0.6 else [self.names.word().lower() for _ in range(2 * k)]
         )
-        keys = r.choice(self.bank.lists["keys"]).split("/")
+        keys = self.list_keys()
         gap = r.choice(("\n", "\n\n"))
         rows = []
         for _ in range(r.randint(5, 12)):
@@ -748,6 +838,10 @@ class Author:
             "date": lambda: n.value("date"),
             "room": lambda: n.value("room"),
         }
+        wordy = False
+        if self.split == "train":
+            makers["serial"] = lambda: n.letters(r.choice((2, 3))) + f"{r.randint(0, 999999):06d}"
+            wordy = r.random() < 0.35
         fields = r.sample(list(makers), r.choice((2, 2, 3)))
         order = r.sample(fields, len(fields))
         wrap = [r.choice(("%s", "%s", "[%s]", "<%s>", "(%s)", '"%s"', "%s!", "*%s*")) for _ in fields]
@@ -755,21 +849,34 @@ class Author:
         sep_in = r.choice((", ", " / ", "; ", " - ", " and "))
         sep_out = r.choice((" | ", " / ", "; ", " -> ", " = ", ", ", " + ", " : ", " # "))
         keys = r.choice((("Input", "Output"), ("Raw", "Clean"), ("Note", "Record"), ("In", "Out"), ("Text", "Entry")))
+        if self.split == "train" and r.random() < 0.4:
+            keys = self.list_keys()
 
         places: list[
             list[tuple[int, int, int]]
         ] = []  # of each row: where a value begins in the line, in the output; length
+
+        def words() -> tuple[list[str], list[str], str]:
+            gaps = [r.choice((", ", ": ", " - ", "; ", " and ", " ")) for _ in fields[1:]]
+            return [r.choice(CELL_WORDS) for _ in fields], [*gaps, ""], r.choice(CELL_ENDS)
+
+        same_words = words() if wordy else ([""] * len(fields), [*([sep_in] * (len(fields) - 1)), ""], "")
+        steady = not wordy or r.random() < 0.6
 
         def row() -> tuple[str, str]:
             v = {f: makers[f]() for f in fields}
             cells = [w % v[f] for f, w in zip(order, wrap, strict=True)]
             if tags:
                 cells = [f"{f}={c}" for f, c in zip(order, cells, strict=True)]
-            begins = {f: sum(len(v[g]) + len(sep_in) for g in fields[:i]) for i, f in enumerate(fields)}
+            before, gaps, end = same_words if steady else words()
+            line, begins = "", {}
+            for f, lead_in, gap in zip(fields, before, gaps, strict=True):
+                begins[f] = len(line + lead_in)
+                line += lead_in + v[f] + gap
             ends = {f: sum(len(c) + len(sep_out) for c in cells[:i]) for i, f in enumerate(order)}
             cell = dict(zip(order, cells, strict=True))
             places.append([(begins[f], ends[f] + cell[f].rindex(v[f]), len(v[f])) for f in fields])
-            return sep_in.join(v[f] for f in fields), sep_out.join(cells)
+            return line + end, sep_out.join(cells)
 
         count = (r.randint(3, 6) if shots is None else shots) + 1
         lead = ""
