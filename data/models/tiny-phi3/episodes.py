@@ -127,7 +127,8 @@ LEFT_KEYS = (
 ).split()
 RIGHT_KEYS = (
     "Code|Mark|Sign|Box|Tray|Shelf|Desk|Queue|Bin|Pile|Drawer|Office|Person|Colour|Stamp|Number|Symbol|Result|Choice|"
-    "Verdict|Sort|Family|Set|Section|Branch|Word|Key|Goes to|Belongs to|Sent to|Put it in|Answer|After|Then|Target|It is"
+    "Verdict|Sort|Family|Set|Section|Branch|Word|Key|Goes to|Belongs to|Sent to|Put it in|Answer|After|Then|Target|"
+    "It is"
 ).split("|")
 CELL_WORDS = ("", "", "our ", "at ", "number ", "for ", "it is ", "with ", "see ", "from ", "the ", "code ", "about ")
 CELL_ENDS = ("", "", " is in trouble.", ", please.", " as always.", ", thank you.", " again.", " was here.", ".")
