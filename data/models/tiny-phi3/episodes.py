@@ -325,7 +325,7 @@ class Author:
         """A question for the relation of the entity, typed with or without care (case, article, question mark)."""
         r = self.rng
         text = expand(r.choice(relation.asks), r)
-        if self.split == "train" and r.random() < 0.25:
+        if self.split == "train" and r.random() < 0.3:
             text = self.keywords(relation, text)
         style = r.random()
         if style < 0.12:
@@ -343,8 +343,18 @@ class Author:
         if r.random() < 0.4:
             patterns = ("{l} {e}", "{e} {l}", "{l} for {e}", "{l} of the {e}", "{e}: {l}", "{l}, {e}", "{l} the {e}?")
             return r.choice(patterns).replace("{l}", r.choice(relation.labels))
-        words = [w for w in text.split() if w.lower().strip("?.,") not in SMALL_WORDS or r.random() < 0.2]
-        return " ".join(words) if "{e}" in " ".join(words) and len(words) > 1 else text
+        if r.random() < 0.3:  # two ways to ask at once
+            text = f"{text.rstrip('?.')} {r.choice((',', '-', 'or', '...'))} {expand(r.choice(relation.asks), r)}"
+            text = (
+                text.replace("{e}", "\0", 1).replace("{e}", r.choice(("it", "this one", "that"))).replace("\0", "{e}")
+            )
+        lost = r.choice((0.0, 0.0, 0.2))  # some of the other words too: each has to count
+        words = [
+            w
+            for w in text.split()
+            if "{e}" in w or (w.lower().strip("?.,") not in SMALL_WORDS or r.random() < 0.2) and r.random() >= lost
+        ]
+        return " ".join(words) if "{e}" in " ".join(words) and len(words) > 2 else text
 
     def any_relations(self) -> dict[str, list[Relation]]:
         """Relations between made-up attributes and values: only the words themselves tell which is which."""

@@ -217,7 +217,7 @@ LONG_CHAT: Recipe = [
 Sources = tuple[list[int], list[int]]
 
 SKILLS: Recipe = [  # the chat stage again, with more questions on each text, and everything that was still weak
-    (1.2, lambda a: a.naming(8)),
+    (2.0, lambda a: a.naming(8)),
     (
         1.0,
         lambda a: a.chat_reading(
