@@ -217,24 +217,24 @@ LONG_CHAT: Recipe = [
 Sources = tuple[list[int], list[int]]
 
 SKILLS: Recipe = [  # the chat stage again, with more questions on each text, and everything that was still weak
-    (2.0, lambda a: a.naming(8)),
+    (1.6, lambda a: a.naming(8)),
     (
         1.0,
         lambda a: a.chat_reading(
             a.reading(a.rng.randint(1, 3), a.rng.randint(2, 4), (1, 1), abstain=0.15, plainly=True, anything=0.4)
         ),
     ),
-    (3.0, lambda a: a.chat_reading(a.reading(a.rng.randint(1, 3), a.rng.randint(3, 7), abstain=0.2, anything=0.15))),
-    (4.5, lambda a: a.chat_reading(a.reading(a.rng.randint(3, 7), a.rng.randint(5, 10), (1, 2), 0.2, anything=0.2))),
+    (3.0, lambda a: a.chat_reading(a.reading(a.rng.randint(1, 3), a.rng.randint(3, 7), abstain=0.3, anything=0.15))),
+    (4.5, lambda a: a.chat_reading(a.reading(a.rng.randint(3, 7), a.rng.randint(5, 10), (1, 2), 0.3, anything=0.2))),
     (0.2, lambda a: a.chat_reading(a.superseded(a.rng.randint(2, 4)))),
     (0.3, lambda a: two_hops(a, True)),
     (1.6, lambda a: a.reading_with_system(a.rng.randint(1, 4), a.rng.randint(2, 5))),
     (0.5, lambda a: a.reading_with_system(a.rng.randint(1, 2), a.rng.randint(2, 4), "one_word")),
     (2.4, lambda a: a.few_shot("chat")),
-    (0.6, lambda a: a.few_shot("chat", named=True)),
+    (1.0, lambda a: a.few_shot("chat", named=True)),
     (0.2, lambda a: a.few_shot_words("chat")),
     (1.5, lambda a: a.few_shot_format("chat")),
-    (1.0, lambda a: a.world("chat", 8)),
+    (2.2, lambda a: a.world("chat", 8)),
     (0.6, lambda a: a.style("chat")),
     (0.1, lambda a: a.closed_book()),
     (0.05, lambda a: a.identity()),
@@ -243,7 +243,7 @@ LONG_SKILLS: Recipe = [
     (
         1.0,
         lambda a: a.chat_reading(
-            a.reading(a.rng.randint(2, 4), a.rng.randint(10, 18), abstain=0.15, length=a.rng.randint(100, 600))
+            a.reading(a.rng.randint(2, 4), a.rng.randint(10, 18), abstain=0.2, length=a.rng.randint(100, 600))
         ),
     ),
 ]
