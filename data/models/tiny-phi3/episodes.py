@@ -11,8 +11,9 @@ import json
 import random
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-from language import COLOURS, TERM_A, TERM_B, THINGS, Bank, Names, Relation, expand, is_open, load_bank
+from language import COLOURS, RESERVED, TERM_A, TERM_B, THINGS, Bank, Names, Relation, expand, is_open, load_bank
 
 Segment = tuple[str, bool]
 ABSTAIN = "I do not know."
@@ -111,6 +112,12 @@ AROUND = [
     "(I could not|Nobody could) reach you (by phone|on {day}|yesterday).",
     "(The canteen|The office|Our hall) (was painted|has moved|is next to the river).",
 ]
+UNKNOWN = "unknown"
+KEPT_WORDS = set(
+    "what which when where whose whom does have with from this that there must will would should could much many long "
+    "time date into than then them they their its your before after until about under over between each every only "
+    "more most least been were also kept page row item tell please give know need name number".split()
+)
 BUSINESS = 19  # so many classes at the head of the bank are what customers of a company write about
 LABEL_MEANINGS = [
     ("Label {l} is for {c}.", " "),
@@ -132,6 +139,52 @@ RIGHT_KEYS = (
 ).split("|")
 CELL_WORDS = ("", "", "our ", "at ", "number ", "for ", "it is ", "with ", "see ", "from ", "the ", "code ", "about ")
 CELL_ENDS = ("", "", " is in trouble.", ", please.", " as always.", ", thank you.", " again.", " was here.", ".")
+# Questions that only the kind of the value answers: {w} is any word, and the passage says it in another one.
+TYPED_ASKS = {
+    "person": [
+        "Who {w}s the {e}?", "who is the {w} of the {e}", "Whose {w} is on the {e}?", "name of the {w} of {e}",
+        "By whom is the {e} {w}ed?", "Who has the {w} of the {e}", "{e} {w}, who?", "who {w}ed the {e}",
+        "Which person {w}s the {e}?", "Name the one who {w}s the {e}.",
+    ],
+    "clock": [
+        "At what time does the {e} {w}?", "when do they {w} the {e}", "What time can I {w} the {e}?", "{e} {w} time?",
+        "Until what time {w}s the {e}?", "what time is the {w} of the {e}", "From when on does the {e} {w}",
+    ],
+    "date": [
+        "By what date must the {e} {w}?", "On what day was the {e} {w}ed?", "when was the {e} {w}ed", "{e}, {w} date",
+        "What is the date of the {w} of the {e}?", "when is the {e} {w}", "Which day does the {e} {w}",
+    ],
+    "count": [
+        "How many {w}s does the {e} have?", "number of {w}s, {e}", "how many {w}s in the {e}", "count the {w}s of {e}",
+        "To how many {w}s does the {e} run?", "Of how many {w}s is the {e} made?",
+    ],
+    "price": [
+        "How much does the {e} {w}?", "what do I pay for the {w} of the {e}", "{e} {w} price", "cost of {w}, {e}",
+        "How much money goes into the {w} of the {e}?", "What does the {w} want for the {e}", "{e} {w}, how much money",
+    ],
+    "room": [
+        "Where does the {e} {w}?", "where do I {w} the {e}", "In which place is the {e} {w}ed?",
+        "where is the {w} of {e}",
+        "From where does the {e} {w}", "Where can I find the {w} of the {e}?", "{e}: where to {w}",
+    ],
+    "town": [
+        "Where does the {e} {w} to?", "To which town does the {e} {w}?", "where was the {e} {w}ed", "{e} {w} town?",
+        "Which town {w}s the {e}", "Final {w} of the {e}", "Where does the {e} {w} up",
+    ],
+    "duration": [
+        "How long may the {e} {w}?", "for how long is the {e} {w}ed", "How long does the {w} of the {e} take?",
+        "how long {w} {e}", "In what time does the {e} {w}",
+    ],
+    "temperature": [
+        "At what temperature is the {e} {w}ed?", "how hot does the {w} of the {e} get", "How warm must the {e} {w}?",
+        "degrees for the {w} of {e}", "what temp to {w} the {e}",
+    ],
+    "mass": [
+        "How heavy is the {w} of the {e}?", "what does the {w} of the {e} weigh", "How much {w} goes into the {e}?",
+        "weight of {w}, {e}", "how many kilos of {w} in the {e}",
+    ],
+    "voltage": ["How many volts in the {w} of the {e}?", "what voltage does the {e} {w} at", "volts for {w}, {e}"],
+}  # fmt: skip
 DOCUMENTS = (
     "handbook|manual|data sheet|guide|maintenance|installation|operation|bulletin|report|notes|file|list|table|card|"
     "sheet|plan|record|overview|instructions|letter"
@@ -209,6 +262,15 @@ class Reading:
         """The passages as they stand in a prompt, each opened by its number."""
         gap = "\n\n" if rng.random() < 0.15 else "\n"
         return gap.join(f"[{n}] {p}" for n, p in zip(self.numbers, self.passages, strict=True))
+
+
+@lru_cache(maxsize=1)
+def bank_words() -> list[str]:
+    """Every word of four letters or more in the sentences of the training bank."""
+    bank = load_bank("train", "train")
+    texts = [text for rels in bank.relations.values() for rel in rels for text in (*rel.says, *rel.asks, *rel.labels)]
+    texts += [text for _, sentences in bank.classes.values() for text in sentences]
+    return sorted({word for text in texts for word in re.findall(r"[a-z]{4,}", text)})
 
 
 def capital(text: str) -> str:
@@ -317,7 +379,9 @@ class Author:
         return f"{capital(title)}: " + " ".join(sentences)
 
     def subject(self, relation: Relation, entity: str) -> str:
-        """The entity as an answer names it, with its article where it has one."""
+        """The entity as an answer names it, with its article where it has one; nothing where no answer names it."""
+        if relation.trade == UNKNOWN:
+            return ""
         named = relation.entity in ("product", "part") or relation.entity.startswith("noun:")
         return f"the {entity}" if named else entity
 
@@ -361,12 +425,16 @@ class Author:
         r = self.rng
         made: dict[str, list[Relation]] = {}
         pool = TERM_B + THINGS
+        typed = self.split == "train" and r.random() < 0.4
         known = [label for rels in self.trade_bank.relations.values() for rel in rels for label in rel.labels]
         for kind in r.sample(ANY_ENTITIES, r.choice((1, 1, 2))):
+            values = r.sample(list(TYPED_ASKS), 8) if typed else r.choices(ANY_VALUES, k=8)
             for i in range(r.randint(4, 8)):
                 style = r.random()
                 label = (
-                    r.choice(pool)
+                    self.any_words()
+                    if self.split == "train" and r.random() < 0.5
+                    else r.choice(pool)
                     if style < 0.3
                     else f"{r.choice(TERM_A)} {r.choice(pool)}"
                     if style < 0.4
@@ -382,14 +450,56 @@ class Author:
                         f"any{i}-{label}",
                         "any",
                         kind,
-                        r.choice(ANY_VALUES),
+                        values[i],
                         [label],
                         fill(ANY_SAYS),
                         fill(ANY_SAYS_IT),
-                        fill(ANY_ASKS),
+                        [t.replace("{w}", self.any_words()) for t in TYPED_ASKS[values[i]]]
+                        if typed
+                        else fill(ANY_ASKS),
                     )
                 )
         return made
+
+    def unknown_words(self) -> dict[str, list[Relation]]:
+        """The attributes of a trade with most of their words replaced: sentences of a trade that nobody has seen.
+
+        A word is replaced by the same other word everywhere, with its ending kept, so that questions and passages still
+        share what they shared. No name is left for such an attribute: the answer is "It is ...".
+        """
+        r, other = self.rng, {}
+
+        def replace(match: re.Match) -> str:
+            stem, ending = re.fullmatch(r"(.{3,}?)(s|ed|er|ing|)", match[0].lower()).groups()
+            if stem not in other:
+                other[stem] = stem if stem in KEPT_WORDS or r.random() < 0.25 else self.any_words().split()[0]
+            new = other[stem] + ending
+            return capital(new) if match[0][0].isupper() else new
+
+        def pattern(text: str) -> str:
+            return re.sub(r"(?<!\{)\b[A-Za-z]{4,}\b(?!\})", replace, text)
+
+        made: dict[str, list[Relation]] = {}
+        for i, rel in enumerate(self.trade_bank.relations[r.choice(list(self.trade_bank.relations))]):
+            texts = [[pattern(t) for t in group] for group in (rel.labels, rel.says, rel.says_it, rel.asks)]
+            noun = rel.entity.startswith("noun:") and r.random() < 0.7
+            kind = "noun: " + ", ".join(self.any_words().split()[0] for _ in range(5)) if noun else rel.entity
+            kind = made and noun and next((k for k in made if k.startswith("noun:")), kind) or kind
+            made.setdefault(kind, []).append(Relation(f"unknown{i}", UNKNOWN, kind, rel.value, *texts))
+        return made
+
+    def any_words(self) -> str:
+        """One or two words of any kind, from all that the bank holds, or put together from halves of two of them."""
+        r, words = self.rng, bank_words()
+
+        def word() -> str:
+            if r.random() < 0.6:
+                return r.choice(words)
+            a, b = r.choice(words), r.choice(words)
+            return a[: r.randint(2, max(2, len(a) - 1))] + b[-r.randint(2, max(2, len(b) - 1)) :]
+
+        made = " ".join(word() for _ in range(r.choice((1, 1, 2))))
+        return made if not any(w.capitalize() in RESERVED for w in made.split()) else r.choice(words)
 
     def reading(
         self,
@@ -416,7 +526,8 @@ class Author:
         trade = r.choices(names, weights)[0]
         by_kind: dict[str, list[Relation]] = {}
         if r.random() < anything:
-            by_kind = self.any_relations()
+            unknown = self.split == "train" and r.random() < 0.5
+            by_kind = self.unknown_words() if unknown else self.any_relations()
         else:
             for rel in bank.relations[trade]:
                 by_kind.setdefault(rel.entity, []).append(rel)

@@ -224,8 +224,8 @@ SKILLS: Recipe = [  # the chat stage again, with more questions on each text, an
             a.reading(a.rng.randint(1, 3), a.rng.randint(2, 4), (1, 1), abstain=0.15, plainly=True, anything=0.4)
         ),
     ),
-    (3.0, lambda a: a.chat_reading(a.reading(a.rng.randint(1, 3), a.rng.randint(3, 7), abstain=0.3, anything=0.15))),
-    (4.5, lambda a: a.chat_reading(a.reading(a.rng.randint(3, 7), a.rng.randint(5, 10), (1, 2), 0.3, anything=0.2))),
+    (3.0, lambda a: a.chat_reading(a.reading(a.rng.randint(1, 3), a.rng.randint(3, 7), abstain=0.2, anything=0.4))),
+    (4.5, lambda a: a.chat_reading(a.reading(a.rng.randint(3, 7), a.rng.randint(5, 10), (1, 2), 0.2, anything=0.4))),
     (0.2, lambda a: a.chat_reading(a.superseded(a.rng.randint(2, 4)))),
     (0.3, lambda a: two_hops(a, True)),
     (1.6, lambda a: a.reading_with_system(a.rng.randint(1, 4), a.rng.randint(2, 5))),
@@ -936,12 +936,12 @@ PLAN: dict[str, dict] = {
     },
 }  # fmt: skip
 TOKENS = {
-    "full": {"lookup": 2_867_200, "start": 2_000_000, "base": 9_830_400, "chat": 18_022_400},
+    "full": {"lookup": 2_867_200, "start": 2_000_000, "base": 9_830_400, "chat": 18_022_400, "skills": 29_900_800},
     "small": {"lookup": 800_000, "start": 800_000, "base": 600_000, "chat": 3_000_000},
 }
 
 
-FOLDERS = {"chat": ("full", "chat"), "base": ("full", "base"), "small": ("small", "chat")}
+FOLDERS = {"chat": ("full", "skills"), "base": ("full", "base"), "small": ("small", "chat")}
 
 
 def train_stage(size: str, stage: str, tokens: int, compiled: bool, gate_every: int) -> None:
@@ -1156,7 +1156,7 @@ def main() -> None:
         draw_curve()
         return
     for size in [args.size] if args.size else SIZES:
-        for stage in [args.stage] if args.stage else ("copy", *PLAN):
+        for stage in [args.stage] if args.stage else ("copy", *TOKENS[size]):
             if stage == "copy":
                 copy_stage(size)
             else:
