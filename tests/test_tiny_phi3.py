@@ -446,6 +446,20 @@ def test_export_is_a_folder_that_transformers_loads(tiny, tmp_path, monkeypatch)
     assert torch.equal(model.model.embed_tokens.weight.bfloat16(), trained)
 
 
+def test_export_averages_a_stage_with_its_parent(tiny, tmp_path, monkeypatch):
+    tiny(tmp_path / "runs")
+    train.train_stage("tiny", "lookup", 128, compiled=False, gate_every=1)
+    monkeypatch.setattr(train, "HERE", tmp_path)
+    monkeypatch.setitem(train.PLAN, "lookup", train.PLAN["lookup"] | {"share": 0.75})
+    train.export("tiny", "lookup", "out")
+    name = "model.embed_tokens.weight"
+    before = torch.load(tmp_path / "runs" / "tiny-copy.pt", weights_only=True)["model"][name]
+    after = weights(tmp_path / "runs")[name]
+    assert not torch.equal(before, after)
+    found = AutoModelForCausalLM.from_pretrained(tmp_path / "out").model.embed_tokens.weight.bfloat16()
+    assert torch.equal(found, (0.75 * after + 0.25 * before).bfloat16())
+
+
 # --------------------------------------------------------------------------------------------- contamination
 
 

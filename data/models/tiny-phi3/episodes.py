@@ -526,7 +526,7 @@ class Author:
         trade = r.choices(names, weights)[0]
         by_kind: dict[str, list[Relation]] = {}
         if r.random() < anything:
-            unknown = self.split == "train" and r.random() < 0.5
+            unknown = self.split == "train" and r.random() < 0.65
             by_kind = self.unknown_words() if unknown else self.any_relations()
         else:
             for rel in bank.relations[trade]:

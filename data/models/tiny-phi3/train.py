@@ -221,11 +221,11 @@ SKILLS: Recipe = [  # the chat stage again, with more questions on each text, an
     (
         1.0,
         lambda a: a.chat_reading(
-            a.reading(a.rng.randint(1, 3), a.rng.randint(2, 4), (1, 1), abstain=0.15, plainly=True, anything=0.4)
+            a.reading(a.rng.randint(1, 3), a.rng.randint(2, 4), (1, 1), abstain=0.15, plainly=True, anything=0.6)
         ),
     ),
-    (3.0, lambda a: a.chat_reading(a.reading(a.rng.randint(1, 3), a.rng.randint(3, 7), abstain=0.2, anything=0.4))),
-    (4.5, lambda a: a.chat_reading(a.reading(a.rng.randint(3, 7), a.rng.randint(5, 10), (1, 2), 0.2, anything=0.4))),
+    (3.0, lambda a: a.chat_reading(a.reading(a.rng.randint(1, 3), a.rng.randint(3, 7), abstain=0.2, anything=0.6))),
+    (4.5, lambda a: a.chat_reading(a.reading(a.rng.randint(3, 7), a.rng.randint(5, 10), (1, 2), 0.2, anything=0.6))),
     (0.2, lambda a: a.chat_reading(a.superseded(a.rng.randint(2, 4)))),
     (0.3, lambda a: two_hops(a, True)),
     (1.6, lambda a: a.reading_with_system(a.rng.randint(1, 4), a.rng.randint(2, 5))),
@@ -234,7 +234,7 @@ SKILLS: Recipe = [  # the chat stage again, with more questions on each text, an
     (1.0, lambda a: a.few_shot("chat", named=True)),
     (0.2, lambda a: a.few_shot_words("chat")),
     (1.5, lambda a: a.few_shot_format("chat")),
-    (2.2, lambda a: a.world("chat", 8)),
+    (7.0, lambda a: a.world("chat", 8)),
     (0.6, lambda a: a.style("chat")),
     (0.1, lambda a: a.closed_book()),
     (0.05, lambda a: a.identity()),
@@ -913,7 +913,8 @@ LOOKUP: Recipe = [
 PLAN: dict[str, dict] = {
     # rows of so many tokens a step, peak learning rate, share of the steps at the peak, then down in a straight line
     # to floor * peak. random_share: episodes of random tokens, which build and keep the circuits. context_share: share
-    # of the tokens outside answers that take part in the loss.
+    # of the tokens outside answers that take part in the loss. share: of these weights in what is exported, see
+    # ``export``.
     "lookup": {
         "parent": "copy", "recipe": LOOKUP, "rows": 16, "length": 256,
         "peak": 3e-4, "hold": 1.0, "floor": 1.0, "random_share": 0.7, "context_share": 0.01,
@@ -932,11 +933,11 @@ PLAN: dict[str, dict] = {
     },
     "skills": {
         "parent": "chat", "recipe": SKILLS, "long": LONG_SKILLS, "long_every": 4, "rows": 8, "length": 512,
-        "peak": 5e-4, "hold": 0.25, "floor": 0.0, "random_share": 0.06, "context_share": 0.02,
+        "peak": 5e-4, "hold": 0.25, "floor": 0.0, "random_share": 0.06, "context_share": 0.02, "share": 0.8,
     },
 }  # fmt: skip
 TOKENS = {
-    "full": {"lookup": 2_867_200, "start": 2_000_000, "base": 9_830_400, "chat": 18_022_400, "skills": 29_900_800},
+    "full": {"lookup": 2_867_200, "start": 2_000_000, "base": 9_830_400, "chat": 18_022_400, "skills": 31_129_600},
     "small": {"lookup": 800_000, "start": 800_000, "base": 600_000, "chat": 3_000_000},
 }
 
@@ -1014,10 +1015,19 @@ def train_stage(size: str, stage: str, tokens: int, compiled: bool, gate_every: 
 
 
 def export(size: str, stage: str, name: str) -> None:
-    """Write weights (16-bit), config and tokenizer as a folder that AutoModelForCausalLM loads."""
-    state = torch.load(RUNS / f"{size}-{stage}.pt", map_location="cpu", weights_only=True)
+    """Write weights (16-bit), config and tokenizer as a folder that AutoModelForCausalLM loads.
+
+    The stage skills is averaged with its parent: what only the parent could do comes back, and little of the new is
+    lost (weight-space ensembles: Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+    """
     model = build_model(size)
-    model.load_state_dict(state["model"])
+    weights = torch.load(RUNS / f"{size}-{stage}.pt", map_location="cpu", weights_only=True)["model"]
+    share = PLAN[stage].get("share", 1.0)
+    if share < 1:
+        path = RUNS / f"{size}-{PLAN[stage]['parent']}.pt"
+        parent = torch.load(path, map_location="cpu", weights_only=True)["model"]
+        weights = {key: share * value + (1 - share) * parent[key] for key, value in weights.items()}
+    model.load_state_dict(weights)
     model.to(torch.bfloat16).save_pretrained(HERE / name)
     tokenizer().save_pretrained(HERE / name)
 
