@@ -866,7 +866,8 @@ class Author:
         known = set(labels) if named else set()
         if self.split == "train" and not named and r.random() < 0.3:
             lead, known = self.meanings(classes, labels), set(labels)
-            items = items[: max(1, r.randint(0, len(items)))]
+            if shots is None:
+                items = items[: max(1, r.randint(0, len(items)))]
         gap = r.choice(("\n", "\n\n"))
         turns = min(len(items), 1 if shots is not None else r.randint(2, 5))
         rows = [(f"{left}: {text}\n{right}:", label) for text, label in items]
