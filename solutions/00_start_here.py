@@ -28,13 +28,15 @@
 import re
 
 from expert import check, corpus, hint, ledger, models, predict, quiz, solution, verdict  # noqa: F401
+from expert.claims import as_share
 from expert.figures import COLOURS, HATCHES, chart, picture, show
 
 # %% [markdown]
 # ## Your machine
 #
 # This cell looks at the computer that runs the notebook and suggests a *profile*: which model the lessons load.
-# `tiny` runs anywhere. `phi3` is Microsoft's Phi-3, for a machine with a GPU.
+# `tiny` runs anywhere. `phi3` is Microsoft's Phi-3, for a machine with a GPU. It is only advice: to follow it, change
+# `PROFILE` in the first cell and run again.
 
 # %% tags=["varies"]
 print(models.describe_machine())
@@ -52,7 +54,8 @@ print(model)
 # %% [markdown]
 # With the profile `tiny` you have just loaded **tiny-phi3**. It has the same building plan as Phi-3, but it is
 # about 700 times smaller. This course trained it, on short texts about made-up companies. It reads simple English
-# and nothing else. Its [model card](../data/models/tiny-phi3/README.md) says how well, skill by skill.
+# and nothing else. Its [model card](../data/models/tiny-phi3/chat/README.md) says how well, skill by skill. A skill
+# marked *missed* falls short of what its makers wanted.
 
 # %% [markdown]
 # ## Exercise 0.1: your first question
@@ -60,14 +63,14 @@ print(model)
 # You talk to a chat model in *messages*. A message is a dictionary with two entries: `role` says who speaks,
 # `content` says what. A chat is a list of messages.
 #
-# **Goal:** make a list `question` with one message from the role `user`. Ask what the capital of a country is, or what
-# a part of a pump does.
+# **Goal:** make a list `question` with one message from the role `user`. Ask what you like. The capital of a country,
+# or what a part of a pump does, has the best chance.
 #
 # **Example of a message:** `{"role": "user", "content": "What does a gasket do?"}`
 
 # %%
 ### BEGIN SOLUTION
-question = [{"role": "user", "content": "What does a pump do?"}]
+question = [{"role": "user", "content": "What does an impeller do?"}]
 ### END SOLUTION
 question = check("0.1", question)
 
@@ -97,10 +100,11 @@ for text in ("What is the capital of Norway?", "What does a strainer do?", "What
 
 # %% [markdown]
 # And here is a fact that was not in its training. The form of the answer is the same, and nothing in it tells you that
-# the model has no idea. A larger model knows far more, but it has such gaps too, in other places.
+# the model has no idea. Larger models know far more, but rare facts are [hard for them
+# too](https://aclanthology.org/2023.acl-long.546/) (not measured here).
 
 # %%
-print(models.chat(model, "What is the capital of Bolivia?"))
+print(models.chat(model, "What is the capital of Chad?"))
 
 # %% [markdown]
 # ## Ask about Brightwater
@@ -122,14 +126,13 @@ print("Question:", today.question, "| Right answer:", today.answer)
 print(models.chat(model, today.question))
 
 # %% [markdown]
-# It answers without hesitation. Compare the answer with the right one above. The model has never seen a Brightwater
-# document, so it writes what an answer usually looks like. This is called *fabrication* or, more often,
-# *hallucination*.
+# Compare the answer with the right one above. The model has never seen a Brightwater document, so whatever it states
+# is put together from the question and from habit. This is called *fabrication* or, more often, *hallucination*.
 
 # %% [markdown]
 # ## Put the right passage into the prompt
 #
-# The fact stands in the Plover 40's guide. This is the passage:
+# The fact stands in the Plover 40's handbook. This is the passage:
 
 # %%
 passage = passages[today.passages[0]].text
@@ -173,8 +176,8 @@ print("Expected:", today.answer)
 
 # %% [markdown]
 # The number in square brackets is a *citation*: it names the passage that the answer was read from. You can look
-# there and see for yourself. The model puts the question into its own words first ("cover bolt" for "cover nuts"). A
-# picture of the idea, with another pump and two passages:
+# there and see for yourself. Before the value, the model repeats the question in its own words, and these may be
+# imprecise. A picture of the idea, with another pump and two passages:
 
 # %%
 picture(
@@ -186,11 +189,11 @@ picture(
 # %% [markdown]
 # ## Exercise 0.3: read the citation
 #
-# A program that shows the source needs the cited number. `re`, Python's module for text patterns, is imported already:
-# `re.findall` can help.
+# A program that shows the source needs the cited number. `re`, Python's module for text patterns, is imported already.
+# `re.findall(r"\d+", "a 12 b 3")` gives `["12", "3"]`; a bracket in a pattern is written `\[` or `\]`.
 #
 # **Goal:** write `cited(answer)`. **Input:** a text. **Returns:** the list of passage numbers, as integers, in the
-# order in which they are cited. No citation: an empty list.
+# order in which they are cited. No citation: an empty list. A number cited twice may be listed once or twice.
 #
 # **Examples:** `cited("It is 45 Nm. [2]")` is `[2]`, and `cited("I do not know.")` is `[]`.
 
@@ -228,23 +231,35 @@ texts = [passages[q.near[0]].text for q in near]
 prompts = [build_prompt([text], q.question) for text, q in zip(texts, near, strict=True)]
 replies = models.generate(model, prompts)
 declined = sum(reply.startswith("I do not know") for reply in replies)
-print(f'"I do not know." {declined} of {len(near)} times. The first two prompts and answers:')
+citing = sum(len(cited(reply)) > 0 for reply in replies)
+print(f'Of {len(near)} answers: {declined} "I do not know.", {citing} with a citation. The first two:')
 for prompt_text, reply in list(zip(prompts, replies, strict=True))[:2]:
     print(f"\n{prompt_text}\n-> {reply}")
 
 # %% [markdown]
-# Where it does not decline, it takes a value from the wrong passage and cites it. A citation says where to look, not
-# that the answer is right. Follow it.
+# Where it does not decline, it answers from a passage that does not hold the answer. A citation says where to look, not
+# that the answer is right. Follow it. The [model card](../data/models/tiny-phi3/chat/README.md) measures on more cases
+# how often the model declines.
 
 # %% [markdown]
 # ## Exercise 0.4: score the answers
 #
 # One question proves nothing. You will ask many, so you need a rule that counts right answers. Here is one: an answer
-# is right if the expected value stands in it *as a whole*. "It is 145 Nm." does not hold "45 Nm".
-#
-# **Goal:** write `share_correct(answers, expected)`.
+# counts as right if the expected value stands in it *as a whole*. "It is 145 Nm." does not hold "45 Nm", and "It is
+# 4.5 bar." does not hold "5 bar". This tool looks for it. You need not understand its pattern.
+
+
+# %%
+def holds(answer, value):
+    return re.search(rf"(?<![\w.,]){re.escape(value)}(?!\w|[.,]\d)", answer) is not None
+
+
+print(holds("It is 45 Nm.", "45 Nm"), holds("It is 145 Nm.", "45 Nm"), holds("It is 45 nm.", "45 Nm"))
+
+# %% [markdown]
+# **Goal:** write `share_correct(answers, expected)` with the tool `holds`, or with a rule of your own.
 # **Inputs:** two lists of texts, equally long. **Returns:** the share of right answers, from 0 to 1. Capital letters
-# and extra spaces do not matter. For empty lists it is 0.0.
+# and extra spaces do not matter. A value may begin with a minus. For empty lists the share is 0.0.
 #
 # **Example:** `share_correct(["It is 45 nm.", "It is 145 Nm."], ["45 Nm", "45 Nm"])` is `0.5`.
 
@@ -255,15 +270,13 @@ def share_correct(answers, expected):
     def tidy(text):
         return " ".join(text.lower().split())
 
-    def holds(answer, value):
-        return re.search(rf"(?<![\w.,]){re.escape(tidy(value))}(?!\w|[.,]\d)", tidy(answer)) is not None
-
-    right = [holds(a, e) for a, e in zip(answers, expected, strict=True)]
+    right = [holds(tidy(a), tidy(e)) for a, e in zip(answers, expected, strict=True)]
     return sum(right) / len(right) if right else 0.0
     ### END SOLUTION
 
 
 share_correct = check("0.4", share_correct)
+
 # %% [markdown]
 # Stuck? `hint("0.4")`, then `solution("0.4")`.
 #
@@ -271,23 +284,25 @@ share_correct = check("0.4", share_correct)
 #
 # > **C14.** A model knows nothing from after its training, and nothing private.
 #
-# This lesson tests the second half, *nothing private*. You are going to ask 40 public questions and 40 about
-# Brightwater, all closed book. Predict first: which share of the *Brightwater* questions will be answered right? Write
-# a number from 0 to 1, such as 0.3, or leave `None`.
+# The course tests 45 claims, C01 to C45, where they fit and not in order. This lesson tests the second half of one,
+# *nothing private*. You are going to ask 40 public questions and 40 about Brightwater, all closed book. Predict first:
+# which share of the *Brightwater* questions will be answered right? Write a number from 0 to 1, such as 0.3, or leave
+# `None`.
 
 # %%
 my_prediction = None
-predict("C14", my_prediction, lesson="00")
+predict("C14", as_share(my_prediction), lesson="00")
 
 # %% [markdown]
 # ## The experiment
 #
 # The public questions ask for facts that tiny-phi3 was trained on, in wordings that it was not trained on. The
-# Brightwater questions come from the company's folder.
+# Brightwater questions come from the company's folder: every third of the list, so that many documents have a part.
+# Look at the names, too. A model as small as this one may misspell a name that it has never met.
 
 # %%
 public = corpus.public_questions()[:40]
-private = company[:40]
+private = company[::3][:40]
 public_answers = models.generate(model, [q.question for q in public])
 private_answers = models.generate(model, [q.question for q in private])
 for q, a in list(zip(private, private_answers, strict=True))[:4]:
@@ -296,7 +311,7 @@ for q, a in list(zip(private, private_answers, strict=True))[:4]:
 # %%
 knows_public = share_correct(public_answers, [q.answer for q in public])
 knows_private = share_correct(private_answers, [q.answer for q in private])
-print(f"public facts: {knows_public:.0%} right, Brightwater's facts: {knows_private:.0%} right")
+print(f"right value: {40 * knows_public:.0f} of 40 public facts, {40 * knows_private:.0f} of 40 about Brightwater")
 
 # %% [markdown]
 # Now the same 40 questions about Brightwater with the right passage in each prompt. Finding the right passage is
@@ -306,7 +321,7 @@ print(f"public facts: {knows_public:.0%} right, Brightwater's facts: {knows_priv
 prompts = [build_prompt([passages[i].text for i in q.passages], q.question) for q in private]
 read_answers = models.generate(model, prompts)
 reads_private = share_correct(read_answers, [q.answer for q in private])
-print(f"with the passage in the prompt: {reads_private:.0%} right")
+print(f"right value with the passage in the prompt: {40 * reads_private:.0f} of 40")
 
 # %%
 bars = {
@@ -314,27 +329,29 @@ bars = {
     "Brightwater,\nclosed book": knows_private,
     "Brightwater,\npassage in prompt": reads_private,
 }
-fig, ax = chart("What tiny-phi3 knows, and what it can read", x="questions (40 each)", y="right answers (%)")
+fig, ax = chart("What tiny-phi3 knows, and what it can read", x="questions (40 each)", y="right value (%)")
 for i, (name, share) in enumerate(bars.items()):
     ax.bar(name, 100 * share, color=COLOURS[i], hatch=HATCHES[i], edgecolor="white")
-    ax.annotate(f"{share:.0%}", (i, 100 * share), ha="center", va="bottom")
+    ax.annotate(f"{share:.1%}", (i, 100 * share), ha="center", va="bottom")
 ax.set_ylim(0, 105)
-words = ", ".join(f"{name.replace(chr(10), ' ')} {share:.0%}" for name, share in bars.items())
-show(fig, f"Bar chart of right answers: {words}.")
+words = ", ".join(f"{name.replace(chr(10), ' ')} {share:.1%}" for name, share in bars.items())
+show(fig, f"Bar chart of answers with the right value: {words}.")
 
 # %% [markdown]
 # ## The verdict
 #
 # The verdict is computed, not written: the claim is supported if at most one private question in ten is right
-# closed book, while public facts are answered and the same questions are answered with the passage.
+# closed book, and the other two shares are both at least 30 points higher.
 
 # %%
+others = min(knows_public, reads_private)
 verdict(
     "C14",
     measured=knows_private,
-    supported=knows_private <= 0.1 < min(knows_public, reads_private),
+    supported=knows_private <= 0.1 and others >= knows_private + 0.3,
     scope="mechanism shown here",
-    note=f"40 questions each; public facts {knows_public:.0%}, with the passage {reads_private:.0%}",
+    note="tested: nothing private; 40 questions each; "
+    f"public facts {knows_public:.1%}, with the passage {reads_private:.1%}",
     lesson="00",
 )
 
@@ -356,7 +373,8 @@ print(f"{len(wrong)} of {len(private)} wrong")
 
 # %% [markdown]
 # And look at what was counted as right. The rule sees the value only: an answer that gives the right value under a
-# wrong name counts too. Lesson 02 builds a stricter measure.
+# wrong name, or as a wrong property, counts too. Read each one: is the sentence true? Lesson 02 builds a stricter
+# measure.
 
 # %%
 for q, a in [(q, a) for q, a in zip(private, read_answers, strict=True) if (q, a) not in wrong][:4]:
@@ -386,7 +404,8 @@ quiz("0")
 # - A fluent answer is no evidence. Ask for citations, and follow them.
 # - What you type into a hosted service leaves your building. A model on your own machine keeps it there.
 #
-# The rest of the course goes up these steps, and measures what each one costs:
+# The rest of the course goes up these steps, and measures what each one costs. What you did here is step 2, with the
+# search left out:
 
 # %%
 picture(
@@ -399,14 +418,14 @@ picture(
 # ## On the real Phi-3
 #
 # Set `PROFILE = "phi3"` in the first cell and run the lesson again on a machine with a GPU of 6 GB or more. The
-# code stays the same. It downloads 7.6 GB once. Phi-3-mini has 3.8 billion weights ([technical
-# report](https://arxiv.org/abs/2404.14219)) and knows many more public facts.
+# code stays the same. It downloads 7.6 GB once, and fits because most weights are then packed into 4 bits each. It has
+# 3.8 billion weights ([technical report](https://arxiv.org/abs/2404.14219)) and knows many more public facts.
 #
 # Its right answers on these questions, and the time it takes: not measured here.
 
 # %%
 if PROFILE == "phi3":
-    print(f"Phi-3: public {knows_public:.0%}, Brightwater {knows_private:.0%}, with passage {reads_private:.0%}")
+    print(f"Phi-3: public {knows_public:.1%}, Brightwater {knows_private:.1%}, with passage {reads_private:.1%}")
 else:
     print("This run used the small model. Choose phi3 in the first cell to repeat the lesson with Phi-3.")
 
@@ -414,6 +433,6 @@ else:
 # ## What you can do now
 #
 # You can load a model, talk to it in messages, put a passage into a prompt, read its citation, and score its
-# answers. You know that a model makes something up where it knows nothing, and what helps.
+# answers. You know that this model, asked without a passage, makes something up where it knows nothing, and what helps.
 #
 # Next: lesson 01 looks at the whole landscape of models, and where this one stands in it.

@@ -30,6 +30,7 @@ import re
 import numpy as np
 import torch
 from expert import check, corpus, evaluate, hint, ledger, models, predict, quiz, solution, verdict  # noqa: F401
+from expert.claims import as_share
 from expert.exercises.lesson_00 import build_prompt
 from expert.figures import COLOURS, HATCHES, LINES, MARKERS, chart, picture, show
 
@@ -69,12 +70,12 @@ print("|".join(pieces(test[0].text)))
 # model knows each token by its number only.
 
 # %%
-for text in (" pump", " Kestrel", " BW-3310-S", " 45 Nm", " Q1"):
+for text in (" pump", " Kestrel", " BW-3310-S", " 45 Nm", " S2"):
     print(f"{text:<12}{len(pieces(text))} tokens: {'|'.join(pieces(text))}")
 
 # %% [markdown]
 # You pay for tokens, and the limit of a prompt is counted in tokens. So you need a function that counts them. How
-# many tokens does a word take in different kinds of text?
+# many tokens do 100 characters take in different kinds of text? The last two hold the same work order.
 
 
 # %%
@@ -82,21 +83,24 @@ def count(text):
     return len(tokenizer.encode(text, add_special_tokens=False))
 
 
+order = corpus.work_orders()[0].text
+fields = "order site pump serial label fault work remark".split()
 kinds_of_text = {
     "a ticket": test[0].text,
     "a question": "What does a strainer do, and where in a pump does it sit?",
-    "a work order": corpus.work_orders()[0].text,
-    "the same in JSON": json.dumps({"site": "ST-001", "pump": "KE40", "part": "BW-3310-S"}),
+    "a work order": order,
+    "the same in JSON": json.dumps(dict(zip(fields, order.split(" / "), strict=True))),
 }
-per_word = {name: count(text) / len(text.split()) for name, text in kinds_of_text.items()}
+per_hundred = {name: 100 * count(text) / len(text) for name, text in kinds_of_text.items()}
 
 # %%
-fig, ax = chart("Some kinds of text are dearer than others", x="kind of text", y="tokens for each word")
-for i, (name, number) in enumerate(per_word.items()):
+fig, ax = chart("Some kinds of text need more tokens", x="kind of text", y="tokens for 100 characters")
+for i, (name, number) in enumerate(per_hundred.items()):
     ax.bar(name, number, color=COLOURS[i], hatch=HATCHES[i], edgecolor="white")
-    ax.annotate(f"{number:.1f}", (i, number), ha="center", va="bottom")
-ax.set_ylim(0, 1.1 * max(per_word.values()))
-show(fig, "Bar chart of tokens for each word: " + ", ".join(f"{n} {v:.1f}" for n, v in per_word.items()) + ".")
+    ax.annotate(f"{number:.0f} ({count(kinds_of_text[name])} in all)", (i, number), ha="center", va="bottom")
+ax.set_ylim(0, 1.1 * max(per_hundred.values()))
+words = ", ".join(f"{n} {v:.0f}, {count(kinds_of_text[n])} in all" for n, v in per_hundred.items())
+show(fig, f"Bar chart of tokens for 100 characters: {words}.")
 
 # %% [markdown]
 # ## The chat template: what the model really reads
@@ -168,21 +172,28 @@ print("without markers:", repr(models.generate(model, [plain], template=False, m
 #
 # > **C14.** A model knows nothing from after its training, and nothing private.
 #
-# Predict for each: which share of the answers will be right? For C11 on *public* facts, for C14 on facts that the
-# model never read. A number from 0 to 1, or `None`.
-
-# %%
-predict("C11", None, lesson="03")
-predict("C14", None, lesson="03")
-
-# %% [markdown]
-# Three sets of questions. *Public* facts were in tiny-phi3's training texts. *Unseen* ones are as public, but were
+# Three sets of questions. *Public* facts were in tiny-phi3's training texts. *Unseen* ones are as general, but were
 # not in them: to this model they are like news from after its training. *Private* ones are Brightwater's.
+#
+# ### The rules, and your predictions
+#
+# C11 is supported if at least 70 % are right on general facts, on those of its training *and* on unseen ones. C14 is
+# supported if at most 10 % are right on unseen and on private facts, with the whole interval. Predict the share of
+# right answers: for C11 on public facts, for C14 on private ones. From 0 to 1.
 
 # %%
-capitals = {"Bolivia": "Sucre", "Jordan": "Amman", "Ethiopia": "Addis Ababa", "Qatar": "Doha", "Oman": "Muscat"}
-capitals |= {"Laos": "Vientiane", "Malta": "Valletta", "Cyprus": "Nicosia", "Ecuador": "Quito", "Jamaica": "Kingston"}
-capitals |= {"Uganda": "Kampala", "Libya": "Tripoli", "Syria": "Damascus", "Lebanon": "Beirut", "Fiji": "Suva"}
+my_c11, my_c14 = None, None
+predict("C11", as_share(my_c11), lesson="03")
+predict("C14", as_share(my_c14), lesson="03")
+
+# %%
+names = """Bolivia Sucre, Jordan Amman, Ethiopia Addis Ababa, Qatar Doha, Oman Muscat, Laos Vientiane, Malta Valletta,
+Cyprus Nicosia, Ecuador Quito, Jamaica Kingston, Uganda Kampala, Libya Tripoli, Syria Damascus, Lebanon Beirut,
+Fiji Suva, Algeria Algiers, Angola Luanda, Bahrain Manama, Barbados Bridgetown, Botswana Gaborone, Mali Bamako,
+Cambodia Phnom Penh, Cameroon Yaounde, Eritrea Asmara, Gabon Libreville, Guyana Georgetown, Honduras Tegucigalpa,
+Namibia Windhoek, Nicaragua Managua, Paraguay Asuncion, Rwanda Kigali, Sudan Khartoum, Yemen Sanaa, Zimbabwe Harare,
+Armenia Yerevan, Georgia Tbilisi, Moldova Chisinau, Belarus Minsk, Albania Tirana, Malawi Lilongwe"""
+capitals = dict(name.split(" ", 1) for name in names.replace("\n", " ").split(", "))
 unseen = [
     corpus.Question(c, "public", "test", (c,), f"What is the capital of {c}?", city) for c, city in capitals.items()
 ]
@@ -190,9 +201,9 @@ public = corpus.public_questions()[:40]
 private = corpus.questions(split="test", kind="single_fact")[:40]
 
 # %% [markdown]
-# `evaluate.run` is the harness from lesson 02: it asks, compares with the known answer, and keeps a mark for each
-# question. The function below gives the marks, and prints the share with its interval: where the share would lie in
-# 95 of 100 repetitions with other questions of this kind.
+# `evaluate.run` (lesson 02) asks all questions of a set and gives each answer a mark: does it hold the right value?
+# Few questions leave much open, so each share gets a 95 % *interval*, here by Wilson's formula: the true shares that
+# such a result fits. It stays honest where none is right.
 
 
 # %%
@@ -200,19 +211,29 @@ def answer(prompts):
     return models.generate(model, prompts)
 
 
-def share(marks):
-    low, high = evaluate.bootstrap(marks)
-    return f"{np.mean(marks):.0%} right ({low:.0%} to {high:.0%})"
+def interval(marks, z=1.96):
+    p, n = np.mean(marks), len(marks)
+    middle, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    return max(0.0, (middle - half) / (1 + z**2 / n)), min(1.0, (middle + half) / (1 + z**2 / n))
+
+
+def share(marks, word=" right"):
+    low, high = interval(marks)
+    return f"{np.mean(marks):.0%}{word} ({low:.0%} to {high:.0%})"
+
+
+# %%
+replies_of = {}
 
 
 def score(name, questions, prompts):
     _, answers = evaluate.run(name, "lesson 03", questions, prompts, answer, count, progress=False)
+    replies_of[name] = [a.text for a in answers]
     marks = [a.exact for a in answers]
-    print(f"{name:<34}{share(marks)}")
+    print(f"{name:<34}{share(marks, ' with the right value')}")
     return marks
 
 
-# %%
 marks = {}
 for name, questions in (("public", public), ("unseen", unseen), ("private", private)):
     marks[name] = score(f"{name}, question alone", questions, [q.question for q in questions])
@@ -220,8 +241,8 @@ for name, questions in (("public", public), ("unseen", unseen), ("private", priv
 # %% [markdown]
 # ## Good context, bad context
 #
-# *Context* is what you put into the prompt besides the question. Lesson 00 showed what the right passage does. Now be
-# less kind: what if it stands among others, or if only wrong ones are there? The wrong ones come from the same
+# *Context* is here what you put into the prompt besides the question. Lesson 00 showed what the right passage does.
+# Now be less kind: what if it stands among others, or if only wrong ones are there? The wrong ones come from the same
 # document, so they look right.
 
 # %%
@@ -244,6 +265,16 @@ def in_context(kind, question):
 for kind in ("right", "right among others", "only wrong"):
     marks[kind] = score(f"private, {kind}", private, [in_context(kind, q) for q in private])
 
+# %% [markdown]
+# The mark looks for the value only. Read some of the replies that hold it: does the sentence say what was asked? And
+# what comes back where no passage has the answer?
+
+# %%
+for name, mark in (("private, right", True), ("private, only wrong", False)):
+    kind = name.removeprefix("private, ")
+    for i in [i for i, m in enumerate(marks[kind]) if m == mark][:4]:
+        print(f"{kind:<12}{private[i].question}\n{'':<12}{replies_of[name][i]}")
+
 # %%
 SHOWN_AS = {
     "public": "public fact",
@@ -255,46 +286,59 @@ SHOWN_AS = {
 }
 
 # %%
-fig, ax = chart("What the prompt holds decides what comes back", x="right answers (%)", y="question", figsize=(7.5, 4))
+title = "What the prompt holds decides what comes back"
+fig, ax = chart(title, x="answers with the right value (%)", y="question", figsize=(7.5, 4))
 for i, (name, values) in enumerate(marks.items()):
-    mean, (low, high) = 100 * np.mean(values), 100 * np.array(evaluate.bootstrap(values))
+    mean, (low, high) = 100 * np.mean(values), 100 * np.array(interval(values))
     ax.barh(SHOWN_AS[name], mean, color=COLOURS[min(i, 3)], hatch=HATCHES[min(i, 3)], edgecolor="white")
     ax.errorbar(mean, i, xerr=[[mean - low], [high - mean]], color="black", capsize=4)
     ax.annotate(f" {mean:.0f} %", (high, i), va="center")
 ax.invert_yaxis()
 ax.set_xlim(0, 112)
-show(fig, "Bar chart of right answers: " + ", ".join(f"{n} {np.mean(v):.0%}" for n, v in marks.items()) + ".")
+show(
+    fig,
+    "Bar chart of answers with the right value: " + ", ".join(f"{n} {np.mean(v):.0%}" for n, v in marks.items()) + ".",
+)
 
 # %% [markdown]
-# Good context is short, names what it is about, holds the answer, and holds little that looks like it and is not.
-# Finding such passages is the subject of lesson 05. The verdicts: *well* means here at least 70 % right, *nothing*
-# at most 10 %.
+# Compare the last three rows. The first shows what the right passage is worth, the second what others beside it cost,
+# the third what comes of passages that only look right. Lesson 05 finds the right one.
+#
+# ### Two verdicts
+#
+# Both rules changed after a first result. At first the public facts alone decided C11, but to recall a fact of its
+# training shows no skill. And C14 was decided by 0 of 15 unseen facts: its interval reached 20 %. So there are more of
+# them, and the interval counts.
 
 # %%
 share_of = {name: round(float(np.mean(values)), 3) for name, values in marks.items()}
+well = [share_of[name] >= 0.7 for name in ("public", "unseen")]
 verdict(
     "C11",
-    measured=share_of["public"],
-    supported=share_of["public"] >= 0.7,
-    scope="mechanism shown here",
-    note=f"{len(public)} public facts that this model was trained on; company tasks zero-shot: see C12",
+    measured={name: share_of[name] for name in ("public", "unseen")},
+    supported=well[0] if well[0] == well[1] else None,
+    scope="mechanism shown here" if well[0] == well[1] else "not decidable at this size",
+    note="public: recalled, this model was trained on these facts; unseen: as general; company tasks: see C12",
     lesson="03",
 )
 
 # %%
 never_read = ["private", "unseen"] if PROFILE == "tiny" else ["private"]  # a large model has read of these capitals
+ends = [interval(marks[name]) for name in never_read]
+nothing = all(high <= 0.1 for _, high in ends)
+something = any(low > 0.1 for low, _ in ends)
 verdict(
     "C14",
     measured={name: share_of[name] for name in never_read},
-    supported=max(share_of[name] for name in never_read) <= 0.1 < share_of["public"],
-    scope="mechanism shown here",
-    note=f"public facts {share_of['public']:.0%}; private with the right passage {share_of['right']:.0%}",
+    supported=nothing if nothing or something else None,
+    scope="mechanism shown here" if nothing or something else "not decidable at this size",
+    note=f"intervals up to {max(high for _, high in ends):.0%}; public facts {share_of['public']:.0%}",
     lesson="03",
 )
 
 # %% [markdown]
-# Both verdicts are about a small model that was trained on these very public facts. How many public facts a large
-# model knows is another matter. That it cannot know what nobody showed it holds for any size.
+# Both verdicts are about a small model. How much a large one can do with nothing but the question is another matter.
+# That it cannot know what nobody showed it holds for any size.
 
 # %% [markdown]
 # ## Tell, show, or both
@@ -311,8 +355,8 @@ picture(
 )
 
 # %% [markdown]
-# To keep the task small, every prompt offers two of the twelve. A coin would then get half of the tickets right.
-# Remember that figure.
+# To keep the task small, every prompt offers two of the twelve: the ticket's true label and another. That is a help
+# which Sofie's tickets do not bring. A coin would then get half of them right. Remember that figure.
 
 # %%
 MEANS = {
@@ -355,11 +399,12 @@ print(tell(test[0]))
 #
 # A prompt with some examples is called *few-shot*; with one, *one-shot*.
 #
-# **Goal:** write `few_shot_prompt(examples, ticket, instruction)`. **Inputs:** a list of pairs (text, label), a text,
-# and a text that may be empty. **Returns:** one text: the instruction and an empty line (nothing where it is empty),
-# two lines for each example, then the ticket in the same form. It ends with `Label:`, with no space behind it.
+# **Goal:** write `few_shot_prompt(examples, ticket, instruction="")`. **Inputs:** a list of pairs (text, label), a
+# text, and a text that may be empty or left out. **Returns:** one text: the instruction and an empty line (nothing
+# where it is empty), two lines for each example, then the ticket in the same form. It ends with `Label:`, with no
+# space behind it.
 #
-# **Example:** `few_shot_prompt([("It drips.", "Q1")], "Sum wrong.", "")` is
+# **Example:** `few_shot_prompt([("It drips.", "Q1")], "Sum wrong.")` is
 # `"Ticket: It drips.\nLabel: Q1\nTicket: Sum wrong.\nLabel:"`.
 
 
@@ -375,8 +420,12 @@ def few_shot_prompt(examples, ticket, instruction=""):
 few_shot_prompt = check("3.2", few_shot_prompt)
 
 # %% [markdown]
-# Stuck? `hint("3.2")`, then `solution("3.2")`. Where do examples come from? From the tune half, drawn at random, both
-# labels in turn. The ticket that is asked about is never among them: that would be copying, not sorting.
+# Stuck? `hint("3.2")`, then `solution("3.2")`.
+#
+# ### Where the examples come from
+#
+# From the tune half, drawn at random, as many of one label as of the other. The ticket that is asked about is never
+# among them: that would be copying, not sorting.
 
 
 # %%
@@ -418,18 +467,49 @@ for way, (shots, told) in ways.items():
     print(f"{way:<8} {share(right)}; one of the two codes: {np.mean(form):.0%}")
 
 # %% [markdown]
-# Read the two figures apart. Whoever does not answer with a code at all scores below the coin. Whoever always answers
-# with a code but does not understand the tickets scores like the coin. Only clearly above it does the model sort.
+# Read the two figures apart. A model that does not answer with a code at all scores below the coin. One that always
+# answers with a code but does not understand the tickets scores like the coin. Only clearly above it does it sort. And
+# which part of the prompt did the work? The difference on the same tickets, in percentage points with its interval
+# (*bootstrap*: drawn again and again from these tickets):
+
+
+# %%
+def gain(after, before):
+    differences = np.array(after, dtype=float) - np.array(before, dtype=float)
+    low, high = evaluate.bootstrap(differences)
+    return {"points": round(100 * differences.mean()), "from": round(100 * low), "to": round(100 * high)}
+
+
+def points(after, before):
+    g = gain(after, before)
+    return f"{g['points']:+} points ({g['from']:+} to {g['to']:+})"
+
+
+for more, less in (("both", "tell"), ("both", "show 4"), ("show 4", "tell")):
+    print(f"{more:<6} against {less:<7}{points(sorted_by[more][0], sorted_by[less][0])}")
+replies = models.generate(model, [few_shot_prompt([], t.text, tell(t)) for t in test[:60:15]], max_new_tokens=20)
+for ticket, reply in zip(test[:60:15], replies, strict=True):
+    print(f"told, asked for {CODES[ticket.triage]}: {reply!r}")
+
+# %% [markdown]
+# An interval that holds 0 shows no difference.
 #
 # ## How many examples?
 #
 # > **C12.** More context and more examples in the prompt make answers better.
 #
-# Predict: by how many percentage points do four examples raise the share of tickets sorted right, against none? A
-# number such as 20, or `None`.
+# The rule: *some* must help (the right passage; four examples, for tickets against the coin), with intervals above
+# zero. And *more* must not hurt: eight examples after four, two further passages beside the right one. If no such step
+# falls, C12 is supported; if one falls clearly, it is not; otherwise it is open.
+#
+# ### Your prediction
+#
+# How many points do eight examples add to the share of tickets sorted right by four? Write 10 for a gain, -10 for a
+# loss.
 
 # %%
-predict("C12", None, lesson="03")
+my_prediction = None
+predict("C12", my_prediction, lesson="03")
 
 # %% [markdown]
 # The experiment: 0, 1, 2, 4 and 8 examples, no instruction, each of the test tickets once.
@@ -484,7 +564,7 @@ series = {
 fig, ax = chart("Accuracy against the number of examples", x="examples in the prompt", y="share (%)", figsize=(7, 4.6))
 for i, (name, rows) in enumerate(series.items()):
     means = 100 * np.array([np.mean(row) for row in rows])
-    ends = 100 * np.array([evaluate.bootstrap(row) for row in rows]).T
+    ends = 100 * np.array([interval(row) for row in rows]).T
     ax.errorbar(
         range(5), means, abs(ends - means), marker=MARKERS[i], ls=LINES[i], color=COLOURS[i], capsize=4, label=name
     )
@@ -495,8 +575,8 @@ ax.legend(fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
 words = [f"{name} " + ", ".join(f"{np.mean(row):.0%}" for row in rows) for name, rows in series.items()]
 show(fig, "Line chart for 0, 1, 2, 4 and 8 examples: " + "; ".join(words) + ".")
 for name, rows in series.items():
-    none, one, four = (f"{np.mean(rows[i]):.0%}" for i in (0, 1, 3))
-    print(f"{name}: {none} with no example, {one} with one, {four} with four")
+    best = max(range(5), key=lambda i: np.mean(rows[i]))
+    print(f"{name}: best with {SHOTS[best]} ({np.mean(rows[best]):.0%}); 8 after 4: {points(rows[4], rows[3])}")
 
 # %% [markdown]
 # ## What did the examples teach?
@@ -514,36 +594,38 @@ swapped_right, swapped_form = sort_tickets(swapped, test)
 print(f"4 examples:                 {share(triage[4][0])}")
 print(f"4 examples, labels swapped: {share(swapped_right)}; in form {np.mean(swapped_form):.0%}")
 
-
-# %%
-def gain(after, before):
-    differences = np.array(after, dtype=float) - np.array(before, dtype=float)
-    low, high = evaluate.bootstrap(differences)
-    return {"points": round(100 * differences.mean()), "from": round(100 * low), "to": round(100 * high)}
-
-
-gains = {
-    "4 examples, tickets": gain(triage[4][0], triage[0][0]),
-    "4 examples, lines": gain(lines[4], lines[0]),
-    "right passage": gain(marks["right"], marks["private"]),
-    "swapping the labels": gain(swapped_right, triage[4][0]),
-}
-for name, g in gains.items():
-    print(f"{name:<22}{g['points']:+} points ({g['from']:+} to {g['to']:+})")
+print(f"swapping the labels:        {points(swapped_right, triage[4][0])}")
 
 # %% [markdown]
-# The rule for C12, fixed before the experiment: both tasks must gain with four examples, and the questions with the
-# right passage, each by an interval that lies above zero.
+# Now the rule for C12. (At first it compared some with none only. It changed after a first result, because the claim
+# says *more*, and a code that nobody explained cannot be guessed at all.)
 
 # %%
-parts = ["4 examples, tickets", "4 examples, lines", "right passage"]
-above_coin = evaluate.bootstrap(triage[4][0])[0] > 0.5
+some_helps = {
+    "4 examples, tickets, above the coin": gain(triage[4][0], [0.5] * len(test)),
+    "4 examples, lines": gain(lines[4], lines[0]),
+    "right passage": gain(marks["right"], marks["private"]),
+}
+more_helps = {
+    "8 after 4, tickets": gain(triage[8][0], triage[4][0]),
+    "8 after 4, lines": gain(lines[8], lines[4]),
+    "2 further passages": gain(marks["right among others"], marks["right"]),
+}
+for name, g in {**some_helps, **more_helps}.items():
+    print(f"{name:<37}{g['points']:+} points ({g['from']:+} to {g['to']:+})")
+
+# %%
+helps = all(g["from"] > 0 for g in some_helps.values())
+hurt = [name for name, g in more_helps.items() if g["to"] < 0]
+falls = [name for name, g in more_helps.items() if g["points"] < 0]
+better = False if hurt or not helps else None if falls else True
 verdict(
     "C12",
-    measured={name: gains[name]["points"] for name in parts},
-    supported=all(gains[name]["from"] > 0 for name in parts),
-    scope="mechanism shown here",
-    note=f"percentage points; tickets with 4 examples {'above' if above_coin else 'not clearly above'} the coin's 50 %",
+    measured={name: g["points"] for name, g in more_helps.items()},
+    supported=better,
+    scope="not decidable at this size" if better is None else "mechanism shown here",
+    note=f"percentage points; some against none helps in each case: {'yes' if helps else 'no'}; more hurts clearly: "
+    f"{', '.join(hurt) or 'in no case'}",
     lesson="03",
 )
 
@@ -561,12 +643,20 @@ verdict(
 #
 # > **C13.** A prompt is the cheapest way to begin.
 #
-# Predict C20 as a number: how many tickets fit as examples into this model's context? For C21: how many times as
-# dear is a call with 8 examples as one with none? For C13: how many dollars for the first 1,000 calls?
+# ### The rules, and your predictions
+#
+# The *context window* is the number of tokens that a model can handle at once, prompt and answer together. C20: a
+# prompt that fills it is answered, one with an example more is not. C21: a call with 8 examples costs at least twice
+# as much. C13: a prompt clearly above the coin costs less than tuning on 50 labels, with wages and 1,000 calls. If no
+# prompt is, C13 is open.
 
 # %%
-for claim in ("C20", "C21", "C13"):
-    predict(claim, None, lesson="03")
+tickets_that_fit = None  # C20: examples that fit into this model's context window
+times_the_price = None  # C21: a call with 8 examples, against one with none
+dollars_to_begin = None  # C13: dollars, for labels (40 dollars an hour, 2 minutes each) and 1,000 calls
+predict("C20", tickets_that_fit, lesson="03")
+predict("C21", times_the_price, lesson="03")
+predict("C13", dollars_to_begin, lesson="03")
 
 # %% [markdown]
 # ## Exercise 3.3: the price of a call
@@ -607,21 +697,24 @@ def tokens_read(task, shots):
 
 
 # %%
-print("task     examples  tokens   dollars for     right   dollars for")
-print("                   a call   1,000 calls             1,000 right answers")
+COIN = {"lines": 0.0, "tickets": 0.5}
+print("task     examples  tokens   dollars for     right   dollars for 1,000 right")
+print("                   a call   1,000 calls             answers above the coin")
 for task, marks_of in (("lines", lines), ("tickets", {k: right for k, (right, _) in triage.items()})):
     tokens = {shots: tokens_read(task, shots) for shots in SHOTS}
     cost = {shots: call_cost(tokens[shots], ANSWER[task], *PRICE["as it is"]) for shots in SHOTS}
     for shots in SHOTS:
         right = np.mean(marks_of[shots])
-        per_right = f"{1000 * cost[shots] / right:.3f}" if right else "none is right"
+        above = right - COIN[task]
+        per_right = f"{1000 * cost[shots] / above:.3f}" if above > 0 else "none above it"
         print(f"{task:<9}{shots:<10}{tokens[shots]:<9.0f}{1000 * cost[shots]:<16.3f}{right:<8.0%}{per_right}")
 
 # %% [markdown]
-# From here on `tokens` and `cost` are those of the tickets. Draw them:
+# A coin sorts half of the tickets for nothing, so the last column counts only what is right beyond that; for the lines
+# a coin gives nothing. From here on `tokens` and `cost` are those of the tickets. Draw them:
 
 # %%
-fig, ax = chart("Examples are most of the bill", x="examples in the prompt", y="tokens read in one call")
+fig, ax = chart("What examples add to each call", x="examples in the prompt", y="tokens read in one call")
 positions = range(len(SHOTS))
 ax.bar(positions, [tokens[0]] * 5, color=COLOURS[0], label="ticket and markers")
 extra = [tokens[shots] - tokens[0] for shots in SHOTS]
@@ -634,8 +727,8 @@ ax.legend(loc="upper left")
 show(fig, "Stacked bars of tokens: " + ", ".join(f"{k} examples {v:.0f}" for k, v in tokens.items()) + ".")
 
 # %% [markdown]
-# A service keeps nothing between two calls: the examples travel, and are paid, each time. The rule for C21: a call
-# with 8 examples costs at least twice as much as one with none.
+# A service keeps nothing between two calls that you need not pay for: the examples travel, and are paid, each time.
+# Some charge less for a beginning that repeats (see *In practice*), none reads it for nothing.
 
 # %%
 times_as_dear = cost[8] / cost[0]
@@ -651,11 +744,9 @@ verdict(
 # %% [markdown]
 # ## Exercise 3.4: until the context is full
 #
-# The *context* is the number of tokens that a model can handle at once, prompt and answer together.
-#
 # **Goal:** write `how_many_fit(example_tokens, fixed, answer, context)`. **Inputs:** a list with the tokens of each
-# example; the tokens of the rest of the prompt; the tokens kept free for the answer; the context. **Returns:** how many
-# examples fit, taken from the front of the list.
+# example; the tokens of the rest of the prompt; the tokens kept free for the answer; the context window. **Returns:**
+# how many examples fit, taken from the front of the list.
 #
 # **Example:** `how_many_fit([40, 40, 40], 50, 10, 150)` is `2`.
 
@@ -676,8 +767,8 @@ def how_many_fit(example_tokens, fixed, answer, context):
 how_many_fit = check("3.4", how_many_fit)
 
 # %% [markdown]
-# Stuck? `hint("3.4")`, then `solution("3.4")`. Now fill the context: once with lines of work orders, once with all tune
-# tickets and all twelve codes, over and over. Each step adds one example and counts the whole prompt.
+# Stuck? `hint("3.4")`, then `solution("3.4")`. Now fill the context window: once with lines of work orders, once with
+# all tune tickets and all twelve codes, over and over. Each step adds one example and counts the whole prompt.
 
 # %%
 tokenizer.model_max_length = 10**6  # no warning where a text is too long: you count it yourself
@@ -715,7 +806,7 @@ for shots in (fit, fit + 1):
     try:
         reply = models.chat(model, few_shot_prompt(many[:shots], test[0].text), max_new_tokens=ANSWER["tickets"])
         outcome[shots] = "answered"
-        print(f"{shots} examples: it answers {reply!r}")
+        print(f"{shots} examples: it answers {reply!r}, right is {CODES[test[0].triage]!r}")
     except ValueError as error:
         outcome[shots] = "refused"
         print(f"{shots} examples: {error}")
@@ -731,15 +822,28 @@ verdict(
 )
 
 # %% [markdown]
-# That a prompt fits does not mean that the model makes good use of all of it. tiny-phi3's [model
-# card](../data/models/tiny-phi3/README.md) gives its share of right answers by the length of the prompt.
+# That a prompt fits does not mean that the model makes good use of it. tiny-phi3's [model
+# card](../data/models/tiny-phi3/chat/README.md) has a table of right answers by the length of the prompt.
 #
 # ## The cheapest way to begin?
 #
-# A prompt with four examples needs four labelled tickets. Tuning needs more: 50 to 100 as a
+# Four examples for each of the six pairs are 24 labelled tickets. Tuning needs more: 50 to 100 as a
 # [start](https://packtpub.com/en-jp/product/ux-for-enterprise-chatgpt-solutions-9781835461198/chapter/chapter-8-fine-tuning-10/section/creating-fine-tuned-models-ch10lvl1sec51).
-# But then each prompt is short. The wages below are an assumption: change them. The training job is counted as free,
-# which favours tuning.
+# But then each prompt is short. So far the examples were drawn from all 60 tune tickets. How well do the same four for
+# all tickets of a pair do?
+
+
+# %%
+def same_four(ticket):
+    (a, b), (c, d) = ([t for t in tune if t.triage == kind][:2] for kind in pair_of(ticket))
+    return [(t.text, CODES[t.triage]) for t in (a, c, d, b)]
+
+
+same_right = sort_tickets([few_shot_prompt(same_four(t), t.text) for t in test], test)[0]
+print(f"the same four for each pair: {share(same_right)}; drawn from 60: {share(triage[4][0])}")
+
+# %% [markdown]
+# The wages below are an assumption: change them. The training job is counted as free, which favours tuning.
 
 # %%
 WAGE, MINUTES, CALLS = 40.0, 2.0, 1000  # dollars an hour, minutes to label one ticket, calls
@@ -750,41 +854,48 @@ def begin_and_run(labelled, cost_of_call, calls=CALLS):
 
 
 tuned_call = call_cost(tokens[0], ANSWER["tickets"], *PRICE["tuned"])
-totals = {f"prompt, {k} examples": begin_and_run(k, cost[k]) for k in SHOTS}
-totals["tuned on 50"] = begin_and_run(50, tuned_call)
+totals = {
+    "prompt, the same four, 24 labels": begin_and_run(24, cost[4]),
+    "prompt, drawn from 60 labels": begin_and_run(60, cost[4]),
+    "tuned on 50 labels": begin_and_run(50, tuned_call),
+}
 for name, dollars in totals.items():
-    print(f"{name:<20} first {CALLS:,} calls: {dollars:6.2f} dollars")
+    print(f"{name:<34} first {CALLS:,} calls: {dollars:6.2f} dollars")
 
 # %% [markdown]
 # From which number of calls on would the tuned model be the cheaper one?
 
 # %%
 saved = cost[4] - tuned_call
-start = (50 - 4) * MINUTES / 60 * WAGE
+start = (50 - 24) * MINUTES / 60 * WAGE
 if saved > 0:
     print(f"{saved * 1000:.3f} dollars saved per 1,000 calls: cheaper after {start / saved:,.0f} calls")
 else:
     print("A tuned call costs no less than one with four examples: at these prices, never.")
 
 # %%
+same, drawn, tuned = (round(dollars, 2) for dollars in totals.values())
+sorting = {same: same_right, drawn: triage[4][0]}  # dollars, and the marks that they buy
+good = [dollars for dollars, marks_then in sorting.items() if interval(marks_then)[0] > 0.5]
 verdict(
     "C13",
-    measured={"prompt, 4 examples": round(totals["prompt, 4 examples"], 2), "tuned": round(totals["tuned on 50"], 2)},
-    supported=max(totals[f"prompt, {k} examples"] for k in SHOTS) < totals["tuned on 50"],
-    scope="computed",
-    note=f"dollars to begin and for {CALLS:,} calls, labels included; quality: lessons 07 and 09",
+    measured={"the same four": same, "drawn from 60": drawn, "tuned on 50": tuned},
+    supported=min(good) < tuned if good else None,
+    scope="computed" if good else "not decidable at this size",
+    note=f"dollars with labels; prompts clearly above the coin: {len(good)} of 2; tuned quality: lessons 07, 09",
     lesson="03",
 )
 
 # %% [markdown]
-# The labels are what costs, not the tokens. So a first prompt is cheap because it needs few labels. Whether it is
-# *good* is the other half of the question, and the table above has the figure for it.
+# The labels are what costs, not the tokens. A prompt is cheap while it needs few labels; one that chooses from 60 has
+# lost that. (At first the rule counted four labels for all twelve codes, and even prompts with nothing right. Both were
+# wrong, so it changed after that result.)
 
 # %% [markdown]
 # ## Which examples?
 #
 # So far chance chose them. Another way: take those that are most like the ticket. An *embedding model* turns a text
-# into a list of numbers, so that texts with a like meaning get like numbers (lesson 04). The same model can also sort
+# into a list of numbers, so that texts of similar meaning get similar numbers (lesson 04). The same model can also sort
 # without any language model: give each ticket the label of its nearest neighbour.
 
 # %%
@@ -806,8 +917,9 @@ for text, label in nearest(test[0], 2):
     print(f"{label}: {text}")
 
 # %% [markdown]
-# Which way is better? Choose on the tune half only: there, each ticket is sorted with examples from the others. Whoever
-# chooses on the test half measures his own choice.
+# Near is not always right: read both, and judge. Which way is better? Choose on the tune half only: there, each ticket
+# is sorted with examples from the others. If you choose on the test half, the test no longer tells how well you do on
+# new tickets: you took what happened to suit these.
 
 # %%
 trial = tune[::2]
@@ -819,12 +931,17 @@ print(f"tune half: random {np.mean(chance):.0%}, nearest {np.mean(alike):.0%}. C
 # %%
 near_right = sort_tickets([few_shot_prompt(nearest(t, 4), t.text) for t in test], test)[0]
 by_neighbour = [nearest(t, 1)[0][1] == CODES[t.triage] for t in test]
+of_twelve = [max(tune, key=lambda x: vectors[row[x.id]] @ vectors[row[t.id]]).triage == t.triage for t in test]
 print(f"test half, random examples:        {share(triage[4][0])}")
 print(f"test half, nearest examples:       {share(near_right)}")
 print(f"label of the nearest, no prompt:   {share(by_neighbour)}")
+print(f"nearest against its label:         {points(near_right, by_neighbour)}")
+print(f"the same, with all twelve labels:  {share(of_twelve)}")
 
 # %% [markdown]
-# Always keep such a simple baseline beside your prompt. If it wins, you do not need a language model for this task.
+# Keep such a simple baseline beside your prompt. If the prompt is not clearly above it, you do not need a language
+# model for this task. The last line is nearer to Sofie's question: her tickets come with no pair, and all twelve
+# labels are open.
 #
 # ## In which order?
 #
@@ -845,6 +962,9 @@ print("right, order by order:", ", ".join(f"{right:.0%}" for right in rights))
 # Large models have this weakness too: [Lu and others](https://arxiv.org/abs/2104.08786) report orders of the same
 # examples between near the best result and chance. So fix the order, and measure with the order that you ship.
 #
+# This is a good place for a pause. The second half needs `draw`, `few_shot_prompt` and `labels_from` from the first:
+# run the cells again when you come back.
+#
 # ## System lines
 #
 # A *system message* stands before the question and says how to answer. tiny-phi3 was trained on four kinds of such
@@ -864,14 +984,16 @@ open_book = [in_context("right", q) for q in asked]
 # %%
 by_line = {}
 for wish, obeys in [("(no system line)", None), *LINES_AND_TESTS.items()]:
-    replies = models.generate(model, open_book, system=None if obeys is None else wish)
-    by_line[wish] = replies
+    replies = by_line[wish] = models.generate(model, open_book, system=None if obeys is None else wish)
     right = [evaluate.exact_match(a, [q.answer, *q.variants]) for a, q in zip(replies, asked, strict=True)]
-    followed = "" if obeys is None else f", line followed {np.mean([obeys(a) for a in replies]):.0%}"
-    print(f"{wish}\n    {replies[0]}\n    {np.mean(right):.0%} right{followed}")
+    print(f"{wish}\n    {replies[0]}\n    {share(right, ' with the right value')}")
+    if obeys:
+        with_line, without = ([obeys(a) for a in by_line[w]] for w in (wish, "(no system line)"))
+        print(f"    this form: {share(with_line, '')}, without the line {share(without, '')}")
 
 # %% [markdown]
-# Look at both figures in each row. A line about the form can also change how often the content is right.
+# A line does something only where its form is rarer without it. With 20 questions one reply is 5 points, so look at the
+# intervals before you believe that a line changed the content.
 
 # %% [markdown]
 # ## How the next token is chosen
@@ -907,8 +1029,9 @@ show(
 # likeliest gets likelier, above 1 all get more alike. *Top-p* then cuts the tail off.
 #
 # **Goal:** write `token_chances(logits, temperature, top_p)`. **Inputs:** a list or array of numbers, a number above
-# 0, a number from 0 to 1. **Returns:** the chances, in the order of the logits. Kept is the smallest set of likeliest
-# tokens whose chances sum up to at least `top_p`; the others get 0, and the kept ones are divided by their sum.
+# 0, a number above 0 and at most 1. **Returns:** the chances, in the order of the logits. Kept is the smallest set of
+# likeliest tokens whose chances sum up to at least `top_p`; the others get 0, and the kept ones are divided by their
+# sum.
 #
 # **Example:** `token_chances([0.0, 0.0, -50.0], 1.0, 0.9)` is about `[0.5, 0.5, 0.0]`.
 
@@ -929,27 +1052,26 @@ def token_chances(logits, temperature, top_p):
 token_chances = check("3.5", token_chances)
 
 # %% [markdown]
-# Stuck? `hint("3.5")`, then `solution("3.5")`. Now the same logits, decoded in four ways. Where a
-# bar is missing, the token has no chance left.
+# Stuck? `hint("3.5")`, then `solution("3.5")`. Now the same logits, decoded in four ways. With a
+# small top-p, which tokens have no chance left?
 
 # %%
 SETTINGS = {
     "T = 1": (1.0, 1.0),
     "T = 0.5": (0.5, 1.0),
     "T = 2": (2.0, 1.0),
-    "T = 1, top-p 0.7": (1.0, 0.7),
+    "T = 1, top-p 0.2": (1.0, 0.2),
 }
 spread = {name: np.asarray(token_chances(logits, *setting)) for name, setting in SETTINGS.items()}
 for name, chances in spread.items():
-    print(f"{name:<18}likeliest {chances.max():.0%}, tokens with a chance above 0.1 %: {(chances > 0.001).sum()}")
+    print(f"{name:<18}likeliest {chances.max():.0%}, 12 likeliest {chances[top].sum():.0%}", end=", ")
+    print(f"tokens with a chance above 0.1 %: {(chances > 0.001).sum()}")
 
 # %%
-fig, ax = chart("One set of logits, four ways to decode", x="token", y="chance (%), log scale", figsize=(8, 4))
+fig, ax = chart("One set of logits, four ways to decode", x="token", y="chance (%)", figsize=(8, 4))
 for i, (name, chances) in enumerate(spread.items()):
     ax.bar(np.arange(12) + 0.2 * i - 0.3, 100 * chances[top], 0.2, color=COLOURS[i], hatch=HATCHES[i], label=name)
 ax.set_xticks(range(12), names)
-ax.set_yscale("log")
-ax.set_ylim(0.01, 150)
 ax.legend(ncols=2)
 show(fig, "Grouped bars: " + ", ".join(f"{n}: likeliest token {c.max():.0%}" for n, c in spread.items()) + ".")
 
@@ -960,7 +1082,8 @@ show(fig, "Grouped bars: " + ", ".join(f"{n}: likeliest token {c.max():.0%}" for
 
 # %%
 def draw_tokens(chances, seed, number=6):
-    drawn = np.random.default_rng(seed).choice(len(chances), size=number, p=chances)
+    p = np.asarray(chances, dtype=float)
+    drawn = np.random.default_rng(seed).choice(len(p), size=number, p=p / p.sum())  # the sum exactly 1
     return [tokenizer.decode([int(token)]).strip() for token in drawn]
 
 
@@ -1013,6 +1136,8 @@ class Reply(BaseModel):
 #
 # **Goal:** write `read_reply(text)`. **Input:** a model's reply. **Returns:** a dictionary with the keys `answer` and
 # `source` if the whole reply is such a JSON object and fits the class `Reply`; otherwise `None`. It never raises.
+# **Tools:** `Reply.model_validate_json(text)` reads and checks; it raises `ValidationError` where the text does not
+# fit. `.model_dump()` makes a dictionary of a `Reply`.
 #
 # **Examples:** `read_reply('{"answer": "45 Nm", "source": 1}')` is `{"answer": "45 Nm", "source": 1}`, and
 # `read_reply("It is 45 Nm. [1]")` is `None`.
@@ -1041,8 +1166,9 @@ for place, replies in tries.items():
     print(f"{place}: {sum(read_reply(r) is not None for r in replies)} of {len(replies)} fit, such as {replies[0]}")
 
 # %% [markdown]
-# Where a reply does not fit, ask again. A greedy model would give the same reply again, so a new try must change
-# something: here the second one adds the system line, the third samples.
+# tiny-phi3 met such a line in its training as a system line only; another model may read it in both places. Where a
+# reply does not fit, ask again. A greedy model would repeat itself, so a new try must change something: here the second
+# adds the system line, the third samples. (The first has it in the question only, so that you can see a retry.)
 
 
 # %%
@@ -1066,10 +1192,11 @@ print("still no fit:", sum(reply is None for reply, _ in results), "of", len(res
 # %%
 fitting = [(read_reply(r), q) for r, q in zip(tries["as a system line"], asked, strict=True) if read_reply(r)]
 right = [evaluate.exact_match(reply["answer"], [q.answer, *q.variants]) for reply, q in fitting]
-print(f"{len(fitting)} replies fit the schema; {sum(right)} of them hold the right answer")
+unknown = sum("not know" in reply["answer"] for reply, _ in fitting)
+print(f"{len(fitting)} replies fit the schema; {sum(right)} hold the right value, {unknown} say that they do not know")
 
 # %% [markdown]
-# A schema checks the form, never the truth.
+# A schema checks the form, never the truth. And a reply can hold the right value in broken JSON: then it is lost too.
 
 # %% [markdown]
 # ## Constrained decoding: only what is allowed
@@ -1096,8 +1223,8 @@ for option in options_for(test[0]):
 #
 # **Goal:** write `only_allowed(written, scores, options)`. **Inputs:** the tokens written so far, a list of numbers;
 # the logits of all tokens, a tensor of one row; the allowed answers, a list of lists of tokens. **Returns:** the
-# logits with minus infinity for every token that cannot come next, if the text is to become one of the options. Where
-# nothing can come next, the logits as they are.
+# logits with minus infinity, `float("-inf")`, for every token that cannot come next, if the text is to become one of
+# the options. Where nothing can come next, the logits as they are.
 #
 # **Example:** with the options `[[3, 5], [4, 6]]`, after `[]` only 3 and 4 keep their logits, after `[3]` only 5.
 
@@ -1149,17 +1276,16 @@ def sort_strictly(prompts, group):
 
 
 # %%
-for shots in (0, 4):
-    prompts = [few_shot_prompt(draw(t, shots), t.text) for t in test]
+for way in ("neither", "tell"):
+    prompts = [few_shot_prompt([], t.text, tell(t) if way == "tell" else "") for t in test]
     labels, strict_right = sort_strictly(prompts, test)
     in_form = np.mean([label in {CODES[k] for k in pair_of(t)} for label, t in zip(labels, test, strict=True)])
-    print(f"{shots} examples, free:        {share(triage[shots][0])}, in form {np.mean(triage[shots][1]):.0%}")
-    print(f"{shots} examples, constrained: {share(strict_right)}, in form {in_form:.0%}")
+    print(f"{way}, free:        {share(sorted_by[way][0])}, in form {np.mean(sorted_by[way][1]):.0%}")
+    print(f"{way}, constrained: {share(strict_right)}, in form {in_form:.0%}")
 
 # %% [markdown]
-# Every reply is now a label, with no retry. The share of right ones gains where the form was the trouble, and not where
-# the understanding was. With no example the model has nothing to understand: what comes out then is as good as the
-# coin, in perfect form.
+# Every reply is now a label, with no retry. That mends the form, not the understanding, so compare the shares with the
+# coin's 50 %. With *neither* the model has nothing to understand: what comes out is a guess, in perfect form.
 
 # %% [markdown]
 # ## A ticket that gives orders
@@ -1167,12 +1293,15 @@ for shots in (0, 4):
 # Here is the ticket that was set aside:
 
 # %%
-print(next(t for t in corpus.tickets() if t.id == "TK-41599").text)
+aside = next(t for t in corpus.tickets() if t.id == "TK-41599")
+print(aside.text)
+got = labels_from([few_shot_prompt(draw(aside, 4), aside.text)])[0]
+print(f"Sorted as {got}; right is {CODES[aside.triage]} ({aside.triage}).")
 
 # %% [markdown]
-# Somebody wrote an order for an assistant into a text that an assistant would read. This is *prompt injection*. The
-# model sees one text. It has no safe way to tell your words from the customer's. Let us attack our own sorter in two
-# ways, with 24 tickets and four examples each.
+# Somebody wrote an order for an assistant into a text that an assistant would read. This is *prompt injection*. This
+# one asks for a sentence, so a sorter may not care. The model sees one text. It has no safe way to tell your words
+# from the customer's. Let us attack our own sorter in two ways, with 24 tickets and four examples each.
 
 # %%
 victims = [t for kind in kinds for t in [x for x in test if x.triage == kind][:2]]
@@ -1234,38 +1363,43 @@ DEFENCES = {
 
 # %% [markdown]
 # The measure: how often does the reply hold the label that the attacker wants? Some tickets get it without any attack,
-# because the model errs. So the attack counts only as far as it exceeds that share.
+# because the model errs. So the attack counts only as far as it exceeds that share. One of 24 tickets is 4 points.
 
 # %%
-success = {}
+hits = {}
 for defence, protect in DEFENCES.items():
     for attack, write in ATTACKS.items():
         labels = labels_from([protect(t, write(t)) for t in victims])
-        success[defence, attack] = np.mean([label == wanted(t) for label, t in zip(labels, victims, strict=True)])
-    print(f"{defence:<12}" + ", ".join(f"{attack} {success[defence, attack]:.0%}" for attack in ATTACKS))
+        hits[defence, attack] = [label == wanted(t) for label, t in zip(labels, victims, strict=True)]
+    print(f"{defence:<12}" + ", ".join(f"{attack} {np.mean(hits[defence, attack]):.0%}" for attack in ATTACKS))
 
 # %%
 fig, ax = chart("How often the attacker gets the label he wants", x="defence", y="tickets (%)", figsize=(7.5, 4))
 for i, attack in enumerate(ATTACKS):
-    heights = [100 * success[defence, attack] for defence in DEFENCES]
+    heights = np.array([100 * np.mean(hits[d, attack]) for d in DEFENCES])
+    ends = 100 * np.array([interval(hits[d, attack]) for d in DEFENCES]).T
     label = "no attack" if attack == "none" else f"attack: {attack}"
-    ax.bar(np.arange(4) + 0.26 * i - 0.26, heights, 0.26, color=COLOURS[i], hatch=HATCHES[i], label=label)
+    places = np.arange(4) + 0.26 * i - 0.26
+    ax.bar(places, heights, 0.26, color=COLOURS[i], hatch=HATCHES[i], label=label)
+    ax.errorbar(places, heights, abs(ends - heights), color="black", ls="", capsize=3)
 ax.set_xticks(range(4), list(DEFENCES))
 ax.set_ylim(0, 118)
 ax.legend(ncols=3, fontsize=9, loc="upper left")
-words = [f"{d}: " + ", ".join(f"{a} {success[d, a]:.0%}" for a in ATTACKS) for d in DEFENCES]
+words = [f"{d}: " + ", ".join(f"{a} {np.mean(hits[d, a]):.0%}" for a in ATTACKS) for d in DEFENCES]
 show(fig, "Grouped bars of the attacker's success. " + "; ".join(words) + ".")
 
 # %%
 for attack in ("says it", "fakes the form"):
-    added = {d: success[d, attack] - success[d, "none"] for d in DEFENCES}
-    best = min(added, key=added.get)
-    print(f"{attack}: {added['no defence']:+.0%} without a defence; lowest with {best!r}: {added[best]:+.0%}")
+    for d in DEFENCES:
+        print(f"{attack:<15} {d:<11} {points(hits[d, attack], hits[d, 'none'])}")
+    fewer = [d for d in DEFENCES if gain(hits[d, attack], hits["no defence", attack])["to"] < 0]
+    print(f"{attack:<15} clearly fewer hits than with no defence: {', '.join(fewer) or 'with none of the three'}\n")
 
 # %% [markdown]
-# The filter stops what it knows, and lets the first attack through untouched: somebody will find another wording. The
-# constrained decoder would not help here, for the attacker's label is an allowed one. What limits the damage for
-# certain stands outside the model: a person confirms what matters, and the program has no rights that it does not need.
+# The filter stops what it knows, and
+# lets the first attack through untouched. A warning and turns help only as far as the last lines say. The constrained
+# decoder would not help here, for the attacker's label is an allowed one. What limits the damage for certain stands
+# outside the model: a person confirms what matters, and the program has no rights that it does not need.
 
 # %% [markdown]
 # ## Your ledger
@@ -1288,7 +1422,8 @@ quiz("3")
 #   prompts from 1,024 tokens on](https://openai.com/index/api-prompt-caching/) (1 October 2024). Examples chosen anew
 #   for each ticket lose that.
 # - Examples may teach less than you think: [Min and others](https://aclanthology.org/2022.emnlp-main.759/) put random
-#   labels into them, and twelve models lost little. Swap labels once and see.
+#   labels into them, and twelve models lost little. Your check above swapped them: then each one is wrong, which is
+#   more than chance does. Make that check with your model.
 # - Examples that are like the question can help a lot: [Liu and others](https://arxiv.org/abs/2101.06804) found gains
 #   of over 40 % on some tasks with GPT-3.
 # - Services offer constrained decoding as [structured
@@ -1316,7 +1451,11 @@ else:
 # ## What you can do now
 #
 # You can count tokens and price a prompt, write the chat template by hand, tell and show a task, measure both with an
-# interval, choose how the next token is drawn, force the form of an answer, and attack your own prompt. And you can
-# answer Sofie from your own table, with the coin beside it.
+# interval, choose how the next token is drawn, force the form of an answer, and attack your own prompt.
+#
+# ### An answer for Sofie
+#
+# Tell her the figure of your best prompt, with the coin and the nearest neighbour beside it, and that each
+# prompt offered two labels, one of them right. Sorting into all twelve, without that help, is not shown here.
 #
 # Next: lesson 04 looks at the numbers that found the nearest tickets, and puts them into a database.

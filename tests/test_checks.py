@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 from expert import check, checks, exercises, hint, ledger, predict, quiz, solution, store, verdict
-from expert.claims import CLAIMS
+from expert.claims import CLAIMS, as_share
 from expert.exercises import Case, Exercise, Mistake
 from expert.store import LedgerDamaged, LedgerError
 
@@ -482,7 +482,7 @@ def test_quiz_shows_all_and_takes_several_spellings(capsys: pytest.CaptureFixtur
 
 
 def test_prediction_then_verdict(capsys: pytest.CaptureFixture[str]) -> None:
-    assert predict("C14", 0.5, lesson=0) == 0.5
+    predict("C14", 0.5, lesson=0)
     assert "C14 A model knows nothing" in told(capsys)
     share = np.float64(0.02)
     verdict("C14", measured=share, supported=share < 0.05, scope="mechanism shown here", lesson="00")
@@ -495,11 +495,26 @@ def test_prediction_then_verdict(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("value", [None, ...])
 def test_no_prediction(value: object, capsys: pytest.CaptureFixture[str]) -> None:
-    assert predict("C14", value) is None
+    predict("C14", value)
     assert "Predicted: no prediction" in told(capsys)
     verdict("C14", measured=1, supported=False, scope="computed", lesson=5)
     text = told(capsys)
     assert "Predicted: no prediction" in text and "Verdict: not supported" in text
+
+
+def test_a_prediction_after_the_measurement_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    measured = {"measured": 0.0, "supported": True, "scope": "computed", "lesson": 0}
+    predict("C14", 0.3, lesson=0)
+    verdict("C14", **measured)
+    predict("C14", 0.3, lesson=0)  # the lesson run a second time
+    verdict("C14", **measured)
+    predict("C14", None, lesson=0)  # no prediction is never late
+    assert "after the measurement" not in told(capsys)
+    predict("C14", 0.05, lesson=0)
+    verdict("C14", **measured)
+    assert told(capsys).count("after the measurement") == 2
+    predict("C14", 0.05, lesson=0)
+    assert ledger()[0]["prediction"] == "0.05 (after the measurement)"
 
 
 def test_a_prediction_without_a_lesson_is_found_by_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
@@ -543,6 +558,30 @@ def test_bad_input_to_the_ledger(call: object, error: type[Exception], words: st
 def test_claims_are_complete() -> None:
     assert list(CLAIMS) == [f"C{n:02d}" for n in range(1, 46)]
     assert all(text.endswith(".") and len(text) < 120 for text in CLAIMS.values())
+
+
+@pytest.mark.parametrize(
+    ("value", "share"),
+    [(None, None), (..., None), (0, 0.0), (1, 1.0), (0.3, 0.3), (np.float32(0.25), 0.25), ("0.3", 0.3)]
+    + [(" 0,3 ", 0.3), ("30 %", 0.3), ("0.5%", 0.005)],
+)
+def test_a_share_is_taken(value: object, share: float | None, capsys: pytest.CaptureFixture[str]) -> None:
+    got = as_share(value)
+    assert got == share and (got is None or type(got) is float)
+    assert told(capsys) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [(30, "for 30 % write 0.3"), (92.5, "for 92.5 % write 0.925"), ("30", "for 30 % write 0.3")]
+    + [(value, "such as 0.3") for value in (-0.1, 101, float("nan"), float("inf"), 10**400, True, "few", "", [0.3])],
+)
+def test_what_is_no_share_is_not_taken(value: object, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert as_share(value) is None
+    text = told(capsys)
+    assert text.startswith("Not taken as a prediction: ") and says in text
+    predict("C14", as_share(value), lesson=0)
+    assert ledger()[0]["prediction"] == "no prediction"
 
 
 # --- the ledger's file -------------------------------------------------------------------------------------------

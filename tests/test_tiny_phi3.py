@@ -27,6 +27,8 @@ RECIPES = {
     "long chat": train.LONG_CHAT,
     "skills": train.SKILLS,
     "long skills": train.LONG_SKILLS,
+    "trades": train.TRADES,
+    "long trades": train.LONG_TRADES,
 }
 TINY = {"hidden_size": 128, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 LIMITS = {"chat": 8_000_000, "base": 8_000_000, "small": 3_000_000}
@@ -92,7 +94,10 @@ def test_wordings_of_training_and_evaluation_differ():
     """The banks are built afresh, because ``held_out`` cuts the lists of a bank in place."""
     train_bank, eval_bank = load_bank("train"), load_bank("eval")
     pairs = 0
+    assert set(train_bank.relations) - set(eval_bank.relations) == train_bank.brief
     for trade, relations in train_bank.relations.items():
+        if trade in train_bank.brief:  # training only
+            continue
         for ours, theirs in zip(relations, eval_bank.relations[trade], strict=True):
             assert not set(ours.asks) & set(theirs.asks), ours.name
             assert not set(ours.says) & set(theirs.says), ours.name
@@ -100,6 +105,20 @@ def test_wordings_of_training_and_evaluation_differ():
     assert pairs > 100
     for name, (_, sentences) in train_bank.classes.items():
         assert not set(sentences) & set(eval_bank.classes[name][1]), name
+
+
+def test_trades_of_the_evaluation_are_not_trained():
+    """Every relation has a name of its own, and no trade stands in two of the three parts."""
+    parts = [load_bank("train"), load_bank("eval", "heldout"), load_bank("eval", "dev")]
+    trades = [trade for bank in parts for trade in bank.relations]
+    assert len(trades) == len(set(trades))
+    assert len(parts[0].brief) >= 40
+    names = [rel.name for bank in parts for rels in bank.relations.values() for rel in rels]
+    assert len(names) == len(set(names))
+    for name in parts[0].brief:
+        for rel in parts[0].relations[name]:
+            assert min(len(rel.says), len(rel.asks)) >= 6, rel.name
+            assert len(rel.says_it) >= 3, rel.name
 
 
 def bare(pattern: str) -> set[str]:
@@ -110,7 +129,7 @@ def bare(pattern: str) -> set[str]:
 def test_held_out_wordings_are_new_sentences_of_known_words():
     """A model that never saw a word cannot know it, so the held-out wordings test new sentences, not new words."""
     train_bank, eval_bank = load_bank("train"), load_bank("eval")
-    pairs = [p for t, rels in train_bank.relations.items() for p in zip(rels, eval_bank.relations[t], strict=True)]
+    pairs = [p for t, rels in eval_bank.relations.items() for p in zip(train_bank.relations[t], rels, strict=True)]
     known = {r.name: bare(" ".join(r.says + r.says_it + r.asks + r.labels)) for r, _ in pairs}
     common = {w for w in set().union(*known.values()) if sum(w in words for words in known.values()) > 60}
     asked = new = alike = 0
@@ -172,7 +191,9 @@ def test_recipes_ask_something_and_encode_alike_in_parts(stage, tokenizer):
         assert asked, f"recipe {j} of {stage} never asks"
 
 
-@pytest.mark.parametrize(("split", "trades"), [("train", "train"), ("eval", "train"), ("eval", "heldout")])
+@pytest.mark.parametrize(
+    ("split", "trades"), [("train", "train"), ("eval", "train"), ("eval", "heldout"), ("eval", "dev")]
+)
 def test_readings_state_what_they_ask(split, trades):
     """The value of an answerable question stands in the passage that it cites."""
     asked = 0
@@ -273,6 +294,28 @@ def test_values_are_marked(system, tokenizer):
     assert marked / answers > 0.95
 
 
+def test_hints_of_a_value_before_its_name(tokenizer):
+    """In "has a 5 kW motor power" the fact is known at the end of the name, not at the value."""
+    found = 0
+    for i in range(300):
+        author = Author(f"before-{i}")
+        reading = author.reading(1, 1, abstain=0.0)
+        fact = reading.facts[0]
+        label = next((x for x in fact.relation.labels if f"{fact.value} {x}" in reading.passages[0]), None)
+        if label is None or not reading.questions:
+            continue
+        segments = author.chat_reading(reading)
+        encoded = tokenizer.backend_tokenizer.encode_batch([t for t, _ in segments])
+        tokens = [token for e in encoded for token in e.tokens]
+        key = hints.fact_hints(fact, reading, segments[0][0], encoded[0], 0, hints.no_hints(len(tokens)))
+        assert key is not None
+        end = encoded[0].token_to_chars(key)[1]
+        longest = max((x for x in fact.relation.labels if f"{fact.value} {x}" in reading.passages[0]), key=len)
+        if segments[0][0][:end].endswith(longest):
+            found += 1
+    assert found > 10
+
+
 @pytest.mark.parametrize("system", [None, "Cite your source."])
 def test_hints_name_the_fact_its_entity_and_its_passage(system, tokenizer):
     """An answer is decided and looked up at a fact of its own passage; unanswerable ones look at the first token."""
@@ -339,12 +382,13 @@ def test_episodes_of_one_row_do_not_see_each_other(tokenizer):
     assert torch.allclose(row[:, len(first) :], alone, atol=1e-5)
 
 
-@pytest.mark.parametrize("stage", ["base", "chat", "skills"])
+@pytest.mark.parametrize("stage", ["base", "chat", "skills", "trades"])
 def test_rows_are_whole_and_repeatable(stage, runs, monkeypatch):
     monkeypatch.setattr(train, "RUNS", runs)
-    for start in (0, 7):  # every eighth (or fourth) batch of a stage with a recipe for long rows is long
+    last = train.PLAN[stage].get("long_every", 8) - 1  # such a batch of a stage with a recipe for long rows is long
+    for start in (0, last):
         one, two = (next(iter(train.Rows(f"full-{stage}", train.PLAN[stage], start))) for _ in range(2))
-        long = start == 7 and "long" in train.PLAN[stage]
+        long = start == last and "long" in train.PLAN[stage]
         rows, length = train.LONG if long else (train.PLAN[stage]["rows"], train.PLAN[stage]["length"])
         assert tuple(one) == train.COLUMNS
         assert all(part.shape == (rows, length + 1) for part in one.values())
@@ -458,6 +502,12 @@ def test_export_averages_a_stage_with_its_parent(tiny, tmp_path, monkeypatch):
     assert not torch.equal(before, after)
     found = AutoModelForCausalLM.from_pretrained(tmp_path / "out").model.embed_tokens.weight.bfloat16()
     assert torch.equal(found, (0.75 * after + 0.25 * before).bfloat16())
+    child = {"parent": "lookup", "share": 0.5}  # a stage after it begins at that mean, and is averaged with it
+    monkeypatch.setitem(train.PLAN, "start", train.PLAN["lookup"] | child)
+    train.save_state(tmp_path / "runs" / "tiny-start.pt", model={name: torch.zeros_like(after)})
+    mean = 0.75 * after + 0.25 * before
+    assert torch.equal(train.finished("tiny", "lookup")[name], mean)
+    assert torch.equal(train.finished("tiny", "start")[name], 0.5 * mean)
 
 
 # --------------------------------------------------------------------------------------------- contamination

@@ -42,6 +42,7 @@ NOT_YET = "not yet"
 RAISED = "your code raised"
 COURSE = "the course's"
 SCOPES = ("mechanism shown here", "computed", "not decidable at this size")
+LATE = "This claim was measured before. The ledger says that this prediction came after the measurement."
 INDENT = 13
 WIDTH = 90
 
@@ -599,14 +600,22 @@ def _letters(answer: Any) -> set[str]:
 # --- predictions and verdicts ------------------------------------------------------------------------------------
 
 
-def predict(claim: str, value: Any, *, lesson: str | int = "") -> Any:
+def predict(claim: str, value: Any, *, lesson: str | int = "") -> None:
     """Keep a prediction for a claim, before the experiment. None (or ``...``) is allowed: no prediction."""
     _known_claim(claim)
     value = None if value is ... else store.plain(value)
-    entry = {"prediction": value, "predicted": store.now()}
-    store.change(lambda record: record["claims"].setdefault(claim, {}).setdefault(_lesson(lesson), {}).update(entry))
-    print(_text(f"{claim}  {CLAIMS[claim]}", [("Predicted", _say(value))]))
-    return value
+    kept: dict[str, Any] = {}
+
+    def edit(record: dict[str, Any]) -> None:
+        entry = record["claims"].setdefault(claim, {}).setdefault(_lesson(lesson), {})
+        if "prediction" not in entry or entry["prediction"] != value:  # the same again, as in a second run: still early
+            entry["late"] = "measured" in entry and value is not None
+        entry.update(prediction=value, predicted=store.now())
+        kept.update(entry)
+
+    store.change(edit)
+    lines = [("Predicted", _say(value)), ("Beware", LATE if kept.get("late") else "")]
+    print(_text(f"{claim}  {CLAIMS[claim]}", lines))
 
 
 def verdict(
@@ -640,7 +649,7 @@ def verdict(
 
     store.change(edit)
     lines = [
-        ("Predicted", _say(kept.get("prediction"))),
+        ("Predicted", _prediction(kept)),
         ("Measured", _say(kept["measured"])),
         ("Verdict", shown),
         ("Scope", scope),
@@ -669,6 +678,11 @@ def _lesson(lesson: str | int) -> str:
     if text and not re.fullmatch(r"\d{1,2}", text):
         raise ValueError(f"lesson is a lesson's number, such as 5 or '05'; it was {lesson!r}.")
     return f"{int(text):02d}" if text else ""
+
+
+def _prediction(entry: dict[str, Any]) -> str:
+    """A kept prediction in words, marked where it came after the measurement."""
+    return _say(entry.get("prediction")) + (" (after the measurement)" if entry.get("late") else "")
 
 
 def _say(value: Any) -> str:
@@ -726,7 +740,7 @@ def _claim_rows(entries: dict[str, Any]) -> list[dict[str, Any]]:
         for lesson in sorted(entries[claim]):
             entry = entries[claim][lesson]
             row = {"claim": claim, "lesson": lesson, "about": CLAIMS.get(claim, "")}
-            row["prediction"] = _say(entry.get("prediction"))
+            row["prediction"] = _prediction(entry)
             row["measured"] = _say(entry["measured"]) if "measured" in entry else "not yet"
             rows.append(row | {"verdict": entry.get("verdict", "not yet"), "scope": entry.get("scope", "")})
     return rows

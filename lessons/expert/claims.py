@@ -1,5 +1,7 @@
 """The claims that the course puts to the test, in short: what a prediction and a verdict are about."""
 
+from typing import Any
+
 CLAIMS = {
     "C01": "The right model depends on the task, the data and the money; models differ by what they read and write.",
     "C02": "A foundation model learns from text without labels, is large, and is the start for many other models.",
@@ -47,3 +49,31 @@ CLAIMS = {
     "C44": "QLoRA tunes a model of 70 billion weights on 2 GPUs where 36 would be needed.",
     "C45": "Adapting a model needs no change to its algorithm.",
 }
+
+
+def as_share(value: Any) -> float | None:
+    """A learner's prediction as a share from 0 to 1. None stays None, and so does what is no share: the page says why.
+
+    ``predict("C14", as_share(my_prediction))`` keeps a number, never a text or a percentage by mistake.
+    """
+    if value is None or value is ...:
+        return None
+    number = _number(value)
+    if number is not None and 0 <= number <= 1:
+        return number
+    meant = number is not None and 1 < number <= 100
+    advice = f"for {number:g} % write {number / 100:g}" if meant else "such as 0.3"
+    print(f"Not taken as a prediction: {value!r}. A share is one number from 0 to 1; {advice}.")
+    return None
+
+
+def _number(value: Any) -> float | None:
+    """A number, also one that was typed as a text, such as "0.3", "0,3" or "30 %"."""
+    if isinstance(value, bool):
+        return None
+    percent = isinstance(value, str) and value.strip().endswith("%")
+    text = value.strip().rstrip("% ").replace(",", ".") if isinstance(value, str) else value
+    try:
+        return float(text) / (100 if percent else 1)
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -31,6 +31,12 @@ LESSON_PACKAGES = (
     "numpy",
     "matplotlib",
     "pypdf",
+    "scikit-learn",
+    "pydantic",
+    "openai",
+    "bm25s",
+    "fastapi",
+    "uvicorn",
     "tqdm",
     "psutil",
 )

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from expert import store
 
@@ -193,9 +193,9 @@ def _summary(name: str, task: str, answers: list[Answer], peak: float) -> Result
 
 
 def _bar(progress: bool | None) -> dict:
-    """Options of the bar: none at all where progress is False, after three seconds where it is None."""
+    """Options of the bar: always or never, or after three seconds (None) unless TQDM_DISABLE forbids it."""
     shown = {"desc": "questions", "file": sys.stdout, "leave": False}
-    return shown | {"disable": progress is False, "delay": 3.0 if progress is None else 0.0}
+    return shown | ({"delay": 3.0} if progress is None else {"disable": not progress})
 
 
 def _file_name(text: str) -> str:

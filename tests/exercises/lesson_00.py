@@ -28,6 +28,17 @@ def prompt_only_first(passages, question):
         return f"[{i}] {p}\n\n{question}"
 
 
+def prompt_overwritten(passages, question):
+    text = ""
+    for i, p in enumerate(passages, 1):
+        text = f"[{i}] {p}\n"
+    return text + "\n" + question
+
+
+def prompt_number_plus_text(texts, q):
+    return "\n".join("[" + i + "] " + t for i, t in enumerate(texts, 1)) + "\n\n" + q
+
+
 def prompt_printed(passages, question):
     print(prompt_by_loop(passages, question))
 
@@ -80,10 +91,24 @@ def share_by_words(answers, expected):
 def share_by_pattern(xs, ys):
     n = 0
     for x, y in zip(xs, ys):
-        pattern = r"(?<!\w)" + r"\s+".join(re.escape(w) for w in y.split()) + r"(?!\w)"
+        pattern = r"(?<![\w.,])" + r"\s+".join(re.escape(w) for w in y.split()) + r"(?!\w|[.,]\d)"
         if re.search(pattern, x, flags=re.I):
             n = n + 1
     return n / max(1, len(xs))
+
+
+def tidy(text):
+    return " ".join(text.lower().split())
+
+
+def holds(answer, value):
+    return re.search(rf"(?<![\w.,]){re.escape(value)}(?!\w|[.,]\d)", answer) is not None
+
+
+def share_with_tool(answers, expected):
+    if len(answers) == 0:
+        return 0
+    return sum(1 for a, e in zip(answers, expected) if holds(tidy(a), tidy(e))) / len(answers)
 
 
 def share_of(rule, scale=1.0):
@@ -109,6 +134,15 @@ def pattern_unescaped(answer, value):
     return re.search(r"(?<!\w)" + v + r"(?!\w)", a) is not None
 
 
+def dots_gone(answer, value):
+    found = answer.lower().replace(".", "").split()
+    return all(word in found for word in value.lower().replace(".", "").split())
+
+
+def share_faults_twice(answers, expected):
+    return sum(e.lower() in a.lower() for a, e in zip(answers, expected)) / len(answers)
+
+
 RIGHT = {
     "0.1": [
         [{"role": "user", "content": "How tight are the cover bolts?"}],
@@ -129,6 +163,7 @@ RIGHT = {
     "0.4": [
         share_by_words,
         share_by_pattern,
+        share_with_tool,
         lambda a, e: np.float64(share_by_pattern(a, e)),
     ],
 }
@@ -159,10 +194,12 @@ WRONG = {
         (lambda p, q: "\n".join(f"{i}. {t}" for i, t in enumerate(p, 1)) + "\n\n" + q, "square brackets"),
         (lambda p, q: "\n".join(f"[{i}]{t}" for i, t in enumerate(p, 1)) + "\n\n" + q, "A space goes between"),
         (lambda p, q: q + "\n\n" + "\n".join(f"[{i}] {t}" for i, t in enumerate(p, 1)), "comes last"),
-        (lambda p, q: "\n".join(f"[{p.index(t) + 1}] {t}" for t in p) + "\n\n" + q, "use enumerate"),
+        (lambda p, q: "\n".join(f"[{p.index(t) + 1}] {t}" for t in p) + "\n\n" + q, "the second should be [3]"),
         (lambda p, q: "\n".join(f"({i}) {t}" for i, t in enumerate(p, 1)) + "\n\n" + q, "The first difference"),
         (lambda p, q: [f"[{i}] {t}" for i, t in enumerate(p, 1)] + ["", q], "A str was asked for; this is a list"),
         (prompt_only_first, "inside the loop"),
+        (prompt_overwritten, "overwritten each time"),
+        (prompt_number_plus_text, "str(number)"),
         (prompt_printed, "use return"),
         (lambda p: "\n".join(p), "how many things"),
         ("[1] A passage.\n\nA question?", "the function itself"),
@@ -172,6 +209,9 @@ WRONG = {
         (lambda a: re.findall(r"\[(\d+)\]", a), "int("),
         (lambda a: [int(n) for n in re.findall(r"\d+", a)], "square brackets"),
         (lambda a: [int(n) for n in re.findall(r"\[(\d)\]", a)], "two digits"),
+        (lambda a: [int(n) for n in re.findall("[\\d]", a)], r"is written \["),
+        (lambda a: [int(n) for n in re.findall(r"[(\d+)]", a)], r"is written \["),
+        (lambda a: re.findall(r"[(\d+)]", a), r"is written \["),
         (lambda a: [f"[{n}]" for n in re.findall(r"\[(\d+)\]", a)], "int("),
         (lambda a: sorted(set(cited_by_hand(a))), "sorted"),
         (lambda a: set(cited_by_hand(a)), "a set"),
@@ -185,16 +225,39 @@ WRONG = {
     ],
     "0.4": [
         (share_of(lambda a, e: " ".join(e.lower().split()) in " ".join(a.lower().split())), "another value"),
-        (share_of(lambda a, e: e.lower() in a.lower()), "Extra spaces still count, and so does a longer number"),
-        (share_of(lambda a, e: e in a), "Capitals and extra spaces still count, and so does a longer"),
-        (share_of(lambda a, e: e == a), "enough that the answer contains"),
-        (share_of(lambda a, e: e.lower().split() == a.lower().split()), "enough that the answer contains"),
-        (share_of(lambda a, e: re.search(r"(?<!\w)" + re.escape(e) + r"(?!\w)", a) is not None), "Capitals"),
-        (share_of(pattern_unescaped), "re.escape"),
+        (share_of(lambda a, e: e.lower() in a.lower()), "A longer number counts"),
+        (share_of(lambda a, e: e in a), "A longer number counts"),
+        (share_of(lambda a, e: e == a), "not found inside a sentence"),
+        (share_of(lambda a, e: e.lower().split() == a.lower().split()), "not found inside a sentence"),
         (
-            share_of(pattern_with_edges),
-            "minus sign",
+            share_of(lambda a, e: re.search(r"(?<!\w)" + re.escape(e) + r"(?!\w)", a) is not None),
+            "Capitals still count",
         ),
+        (share_of(pattern_unescaped), "re.escape"),
+        (share_of(pattern_with_edges), "4.5 bar is not 5 bar"),
+        (
+            share_of(lambda a, e: re.search(rf"(?<![.,])\b{re.escape(tidy(e))}\b(?![.,]\d)", tidy(a)) is not None),
+            "begin with a minus",
+        ),
+        (
+            share_of(lambda a, e: re.search(rf"(?<!\w){re.escape(tidy(e))}(?!\w)", tidy(a)) is not None),
+            "4.5 bar is not 5 bar",
+        ),
+        (
+            share_of(lambda a, e: re.search(rf"(?<![\w.,]){re.escape(tidy(e))}(?!\w)", tidy(a)) is not None),
+            "12.5 is not 12",
+        ),
+        (share_of(lambda a, e: re.search(rf"(?<![\w.,]){tidy(e)}(?!\w|[.,]\d)", tidy(a)) is not None), "re.escape"),
+        (share_of(lambda a, e: f" {tidy(e)} " in f" {tidy(a)} "), "A full stop may stand"),
+        (share_of(lambda a, e: f" {e} " in f" {a} "), "A full stop may stand"),
+        (share_of(dots_gone), "3.5 bar becomes 35 bar"),
+        (share_of(lambda a, e: all(w in words(a) for w in words(e))), "must stand together"),
+        (share_of(lambda a, e: holds(a, e)), "Capitals still count"),
+        (share_of(lambda a, e: holds(a.lower(), e.lower())), "Extra spaces still count"),
+        (share_of(lambda a, e: holds(tidy(a), e.lower())), "in the expected value too"),
+        (share_of(lambda a, e: holds(" ".join(a.split()), " ".join(e.split()))), "Capitals still count"),
+        (share_of(lambda a, e: re.search(rf"\s{re.escape(tidy(e))}(?!\w|[.,]\d)", tidy(a)) is not None), "value alone"),
+        (share_faults_twice, "145 Nm is not 45 Nm"),
         (share_of(lambda a, e: bool(share_by_words([a], [e])), scale=100.0), "percentage"),
         (share_of(lambda a, e: not share_by_words([a], [e])), "share of wrong answers"),
         (lambda a, e: sum(bool(share_by_words([x], [y])) for x, y in zip(a, e)), "Divide it"),

@@ -43,7 +43,7 @@ def prompt_by_loop(examples, ticket, instruction=""):
     return out + "Ticket: " + ticket + "\nLabel:"
 
 
-def prompt_by_lines(examples, ticket, instruction):
+def prompt_by_lines(examples, ticket, instruction=None):
     lines = [instruction, ""] if instruction else []
     for pair in examples:
         lines.append(f"Ticket: {pair[0]}")
@@ -80,6 +80,15 @@ def fit_never_stops(tokens, fixed, answer, context):
     return n
 
 
+def fit_two_mistakes(tokens, fixed, answer, context):
+    n = 0
+    for size in tokens:
+        if fixed + size <= context:
+            fixed += size
+            n += 1
+    return n
+
+
 def fit_below_zero(tokens, fixed, answer, context):
     room = context - fixed - answer
     return min(len(tokens), math.floor(room / 40))
@@ -104,6 +113,18 @@ def chances_plain(logits, temperature, top_p):
             kept.add(i)
             total += chances[i]
     return [c / total if i in kept else 0.0 for i, c in enumerate(chances)]
+
+
+def chances_loop(logits, temperature, top_p):
+    p = np.exp((np.array(logits) - np.max(logits)) / temperature)
+    p = p / p.sum()
+    new, total = np.zeros_like(p), 0
+    for i in np.argsort(p)[::-1]:
+        if total >= top_p:
+            break
+        new[i] = p[i]
+        total += p[i]
+    return new / total
 
 
 def chances_overflow(logits, temperature, top_p):
@@ -252,7 +273,7 @@ RIGHT = {
     "3.2": [
         prompt_by_loop,
         prompt_by_lines,
-        lambda e, t, i: (
+        lambda e, t, i="": (
             (i and i + "\n\n") + "".join("Ticket: {}\nLabel: {}\n".format(*x) for x in e) + f"Ticket: {t}\nLabel:"
         ),
     ],
@@ -269,6 +290,7 @@ RIGHT = {
     "3.5": [
         chances_torch,
         chances_plain,
+        chances_loop,
         lambda logits, t, p: np.array(chances_plain(logits, t, p), dtype=float),
     ],
     "3.6": [
@@ -305,21 +327,22 @@ WRONG = {
         (lambda ms: chat_by_loop([m["content"] for m in ms]), "TypeError"),
     ],
     "3.2": [
-        (lambda e, t, i: prompt_by_loop(e, t, i) + " ", "space after the last Label:"),
-        (lambda e, t, i: prompt_by_loop(e, t, i) + "\n", "line break stands after the last"),
-        (lambda e, t, i: prompt_by_loop(e, t, i)[: -len("\nLabel:")], "what the model is asked to continue"),
-        (lambda e, t, i: i + "\n\n" + prompt_by_loop(e, t, ""), "begins with empty lines"),
-        (lambda e, t, i: (i + "\n" if i else "") + prompt_by_loop(e, t, ""), "two line breaks, not one"),
-        (lambda e, t, i: prompt_by_loop(e, t, ""), "The instruction is missing"),
-        (lambda e, t, i: prompt_by_loop([], t, i), "The examples are missing"),
-        (lambda e, t, i: prompt_by_loop([(b, a) for a, b in e], t, i), "changed places"),
+        (lambda e, t, i="": prompt_by_loop(e, t, i) + " ", "space after the last Label:"),
+        (lambda e, t, i="": prompt_by_loop(e, t, i) + "\n", "line break stands after the last"),
+        (lambda e, t, i="": prompt_by_loop(e, t, i)[: -len("\nLabel:")], "what the model is asked to continue"),
+        (lambda e, t, i="": i + "\n\n" + prompt_by_loop(e, t, ""), "begins with empty lines"),
+        (lambda e, t, i="": (i + "\n" if i else "") + prompt_by_loop(e, t, ""), "two line breaks, not one"),
+        (lambda e, t, i="": prompt_by_loop(e, t, ""), "The instruction is missing"),
+        (lambda e, t, i="": prompt_by_loop([], t, i), "The examples are missing"),
+        (lambda e, t, i="": prompt_by_loop([(b, a) for a, b in e], t, i), "changed places"),
         (
-            lambda e, t, i: prompt_with(lambda x: "".join(f"Ticket: {a}\nLabel: {b}\n\n" for a, b in x), e, t, i),
+            lambda e, t, i="": prompt_with(lambda x: "".join(f"Ticket: {a}\nLabel: {b}\n\n" for a, b in x), e, t, i),
             "empty lines between the examples",
         ),
-        (lambda e, t, i: prompt_by_loop(e[:1], t, i), "Two examples and no instruction"),
+        (lambda e, t, i="": prompt_by_loop(e[:1], t, i), "Two examples and no instruction"),
         (lambda e, t: prompt_by_loop(e, t), "how many things"),
-        (lambda e, t, i: prompt_by_loop(e + t, t, i), "TypeError"),
+        (lambda e, t, i: prompt_by_loop(e, t, i), "TypeError"),
+        (lambda e, t, i="": prompt_by_loop(e + t, t, i), "TypeError"),
     ],
     "3.3": [
         (lambda p, a, i, o: p * i + a * o, "a million times too much"),
@@ -330,6 +353,7 @@ WRONG = {
         (lambda p, a, i, o: (p + a) * i / 1e6, "a price of their own"),
         (lambda p, a, i, o: (p + a) * (i + o) / 1e6, "the sum of both prices"),
         (lambda p, a, i, o: round((p * i + a * o) / 1e6, 2), "rounded"),
+        (lambda p, a, i, o: round((p * i + a * o) / 1e6, 5), "multiplied by 1,000"),
         (lambda p, a, i, o: f"{(p * i + a * o) / 1e6} dollars", "A float was asked for"),
     ],
     "3.4": [
@@ -340,6 +364,7 @@ WRONG = {
         (lambda t, f, a, c: len([n for n in t if n <= c - f - a]), "add them up"),
         (lambda t, f, a, c: sum(t[: fit_by_loop(t, f, a, c)]), "number of examples"),
         (fit_below_zero, "not less"),
+        (fit_two_mistakes, "Two things"),
         (lambda t, f, a, c: t[: fit_by_loop(t, f, a, c)], "Look at"),
         (lambda t, f, a, c: (c - f - a) // t[0], "The context is large"),
     ],

@@ -318,6 +318,8 @@ class Author:
         r = self.rng
         if not plainly and r.random() < 0.3:
             return self.titled(entity, facts)
+        if self.split == "train" and not plainly and r.random() < 0.15:
+            return self.compound(entity, facts)
         if len(facts) == 1 and (plainly or r.random() < 0.55):
             says = facts[0][0].says
             if plainly:  # a reader from left to right has it easier where the value comes last
@@ -354,6 +356,22 @@ class Author:
             extra = self.say(fillers, e=entity)
             text = f"{text} {extra}" if r.random() < 0.5 or not text[0].isupper() else f"{extra} {text}"
         return text
+
+    def compound(self, entity: str, facts: list[tuple[Relation, str]]) -> str:
+        """One sentence for all facts, the value before the name of its attribute: "has 6 stages and a 5 kW motor"."""
+        r = self.rng
+        rows = [f"{v} {r.choice(rel.labels)}" for rel, v in facts]
+        if r.random() < 0.6:
+            rows = [("an " if re.match("8|11 |18 ", row) else "a ") * row[0].isdigit() + row for row in rows]
+        together = " and ".join([", ".join(rows[:-1]), rows[-1]]) if len(rows) > 1 else rows[0]
+        patterns = (
+            f"The {{e}} (has|comes with|offers|needs|works with|is built with|uses) {together}.",
+            f"{{e}} with {together}.",
+            f"With {together}, the {{e}} (is ready|is complete|does its work|was chosen).",
+            f"We (noted|planned|ordered|found) {together} (for|on|with) the {{e}}.",
+            f"(About|On|For) the {{e}}: {together}.",
+        )
+        return self.say([r.choice(patterns)], e=entity)
 
     def titled(self, entity: str, facts: list[tuple[Relation, str]]) -> str:
         """A passage with the title of its document in front: "Tarvo 40 manual, Bearings: It ..." or a row of a list."""
@@ -429,6 +447,8 @@ class Author:
         known = [label for rels in self.trade_bank.relations.values() for rel in rels for label in rel.labels]
         for kind in r.sample(ANY_ENTITIES, r.choice((1, 1, 2))):
             values = r.sample(list(TYPED_ASKS), 8) if typed else r.choices(ANY_VALUES, k=8)
+            if self.split == "train" and not typed and r.random() < 0.4:
+                values = ["loose" if r.random() < 0.7 else value for value in values]
             for i in range(r.randint(4, 8)):
                 style = r.random()
                 label = (
@@ -521,9 +541,7 @@ class Author:
         single_word, open_only: ask only for values without a space, or of invented types.
         """
         r, bank = self.rng, self.trade_bank
-        names = list(bank.relations)
-        weights = [14 if t == "pumps" else 1 for t in names]
-        trade = r.choices(names, weights)[0]
+        trade = self.draw_trade(14)
         by_kind: dict[str, list[Relation]] = {}
         if r.random() < anything:
             unknown = self.split == "train" and r.random() < 0.65
@@ -577,6 +595,12 @@ class Author:
         r.shuffle(asked)
         stated = [Fact(at, entity, rel, value) for (entity, _), (rel, value, at) in facts.items()]
         return Reading(texts, numbers, asked[:questions], stated)
+
+    def draw_trade(self, pumps: int) -> str:
+        """One of the trades: that of pumps so many times as often as another, one with few wordings less often."""
+        names, brief = list(self.trade_bank.relations), self.trade_bank.brief
+        weights = [pumps if t == "pumps" else 0.4 if t in brief else 1 for t in names]
+        return self.rng.choices(names, weights)[0]
 
     def value(self, relation: Relation) -> str:
         """A value for the relation; lists of known phrases are mixed with phrases nobody has seen."""
@@ -732,8 +756,7 @@ class Author:
     def naming(self, questions: int) -> list[Segment]:
         """Questions without passages; of each answer only what is asked, and of what, counts: the value is a guess."""
         r = self.rng
-        names = list(self.trade_bank.relations)
-        trade = r.choices(names, [5 if t == "pumps" else 1 for t in names])[0]
+        trade = self.draw_trade(5)
         out: list[Segment] = []
         for _ in range(questions):
             rel = r.choice(self.trade_bank.relations[trade])
@@ -963,9 +986,12 @@ class Author:
         }
         wordy = False
         if self.split == "train":
-            makers["serial"] = lambda: n.letters(r.choice((2, 3))) + f"{r.randint(0, 999999):06d}"
+            letters = n.letters(r.choice((2, 3)))  # of the company that made them: the same in the whole list
+            makers["serial"] = lambda: letters + f"{r.randint(0, 999999):06d}"
             wordy = r.random() < 0.35
         fields = r.sample(list(makers), r.choice((2, 2, 3)))
+        if self.split == "train" and r.random() < 0.25:
+            fields = r.sample(["serial", "site", "pump", "person", "date"], r.choice((2, 3)))
         order = r.sample(fields, len(fields))
         wrap = [r.choice(("%s", "%s", "[%s]", "<%s>", "(%s)", '"%s"', "%s!", "*%s*")) for _ in fields]
         tags = r.random() < 0.4
@@ -983,11 +1009,14 @@ class Author:
             gaps = [r.choice((", ", ": ", " - ", "; ", " and ", " ")) for _ in fields[1:]]
             return [r.choice(CELL_WORDS) for _ in fields], [*gaps, ""], r.choice(CELL_ENDS)
 
+        made: dict[tuple[str, int], str] = {}
         same_words = words() if wordy else ([""] * len(fields), [*([sep_in] * (len(fields) - 1)), ""], "")
         steady = not wordy or r.random() < 0.6
 
         def row() -> tuple[str, str]:
             v = {f: makers[f]() for f in fields}
+            if self.split == "train":  # the same person, pump or place comes more than once
+                v = {f: made.setdefault((f, r.randint(0, 3)), x) if r.random() < 0.2 else x for f, x in v.items()}
             cells = [w % v[f] for f, w in zip(order, wrap, strict=True)]
             if tags:
                 cells = [f"{f}={c}" for f, c in zip(order, cells, strict=True)]

@@ -114,7 +114,11 @@ def fact_hints(fact: Fact, reading: Reading, text: str, encoding, start: int, hi
     for place in places:
         hints["home"][place] = home
     key, seen = places[0], first
-    if len(before) < 3 <= len(after):
+    named = max((len(x) for x in fact.relation.labels if passage[last:].startswith(f" {x}")), default=0)
+    if named:  # the value stands before the name of its attribute: "a 5 kW motor"
+        key, seen = token(last + named), last + named
+        places = [key]
+    elif len(before) < 3 <= len(after):
         key, seen, places = token(closing), closing, [token(closing)]
     owner = max((end for _, end in entities if end <= seen), default=None)
     made_up = fact.relation.name not in relation_numbers()

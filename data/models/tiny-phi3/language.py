@@ -5,7 +5,8 @@ them, invents entities and values, and assembles *episodes*: passages with quest
 work orders. Every name, code and number is drawn anew per episode, so a model can only answer by reading.
 
 Held out for the evaluation (``split="eval"``): the last wordings of each block, one value and one name in eight
-(by checksum), and three whole trades (library, kitchen, railway).
+(by checksum), and three whole trades (library, kitchen, railway). Three more
+(``dev_trades.txt``) are neither trained nor in the skill table: on them one run is compared with another.
 """
 
 from __future__ import annotations
@@ -119,13 +120,16 @@ class Bank:
     classes: dict[str, tuple[list[str], list[str]]]  # class -> (names, sentences)
     world: list[tuple[list[str], list[str], list[tuple[str, str]], str]]  # asks, says, facts, frame of the answer
     lists: dict[str, list[str]]  # styles, symptoms, system lines ...
+    brief: set[str]  # trades of ``more_trades.txt``: fewer wordings of each fact, and training only
 
 
 @lru_cache(maxsize=4)
 def load_bank(split: str = "train", trades: str = "train") -> Bank:
-    """Read the bank for ``split`` ("train" or "eval") and ``trades`` ("train" or "heldout")."""
-    bank = Bank({}, {}, {}, [], {})
-    files = ["pumps.txt", "trades.txt"] if trades == "train" else ["heldout_trades.txt"]
+    """Read the bank for ``split`` ("train" or "eval") and ``trades`` ("train", "heldout" or "dev")."""
+    bank = Bank({}, {}, {}, [], {}, set())
+    files = ["pumps.txt", "trades.txt"] if trades == "train" else [f"{trades}_trades.txt"]
+    if (split, trades) == ("train", "train"):
+        files.append("more_trades.txt")
     for name in files:
         pending: list[Relation] = []
         for block in read_blocks(BANK / name):
@@ -137,13 +141,15 @@ def load_bank(split: str = "train", trades: str = "train") -> Bank:
                     relation.trade = trade
                 bank.relations.setdefault(trade, []).extend(pending)
                 bank.fillers.setdefault(trade, []).extend(block.lists["items"])
+                if name == "more_trades.txt":
+                    bank.brief.add(trade)
                 pending = []
         if pending:  # a file whose last trade has no filler block
             bank.relations.setdefault("general", []).extend(pending)
             bank.fillers.setdefault("general", []).append("This page was checked last month.")
-    for relations in bank.relations.values():
+    for trade, relations in bank.relations.items():
         for r in relations:
-            if trades == "train":
+            if trades == "train" and trade not in bank.brief:
                 r.says, r.asks = held_out(r.says, 2, split), held_out(r.asks, 3, split)
                 r.says_it = held_out(r.says_it, 1, split)
     for block in read_blocks(BANK / "classes.txt"):
@@ -182,6 +188,7 @@ def expand(text: str, rng: random.Random) -> str:
 # Names and values. One in eight is kept for the evaluation.
 
 RESERVED = {w for w in (BANK / "reserved.txt").read_text(encoding="utf-8").split("\n") if w and w[0] != "#"}
+RESERVED_NAME = re.compile(r"\b(" + "|".join(map(re.escape, sorted(RESERVED))) + r")\b", re.IGNORECASE)
 RESERVED_CODES = {"BW", "BF", "SB", "ST", "TK", "WO", "BWS", "BWP", "HB"}
 ONSETS = "b br c ch cr d dr f fl g gl gr h j k kl kr l m n p pl pr qu r s sh sk sl st str t th tr v w y z".split()
 VOWELS = "a e i o u a e i o ae ea io ou ei".split()
@@ -248,9 +255,7 @@ class Names:
         """Draw until the result belongs to this split and to no reserved name."""
         for _ in range(500):
             text = make()
-            if is_eval(text) == (self.split == "eval") and not any(
-                w in RESERVED for w in re.findall(r"[A-Za-z]+", text)
-            ):
+            if is_eval(text) == (self.split == "eval") and not RESERVED_NAME.search(text):
                 return text
         return make()
 
@@ -344,6 +349,31 @@ class Names:
     def company(self) -> str:
         """A company, e.g. "Norvik Supply"."""
         return f"{self.word()} {self.rng.choice(COMPANY_ENDS)}"
+
+    def loose(self, num, dec) -> str:
+        """A value as people write it in a sentence: units in words, limits, ranges, rates, counted things."""
+        r = self.rng
+        unit = r.choice(
+            "mm|cm|metres|bar|kW|watts|litres|grams|kilos|volts|amps|percent|degrees|°C|hours|minutes".split("|")
+        )
+        clock = lambda: f"{r.randint(6, 21):02d}:{r.choice(('00', '15', '30', '45'))}"  # noqa: E731
+        limits = ("up to", "below", "above", "at least", "about", "no more than", "within", "under")
+        thing = r.choice(PARTS).split()[-1] if r.random() < 0.3 else r.choice(THINGS)
+        amount = f"{r.choice((num(1, 950), dec(0, 90)))} {unit}"
+        return r.choice(
+            (
+                amount,
+                f"{r.choice(limits)} {amount}",
+                f"between {num(1, 90)} and {num(91, 300)} {unit}",
+                f"{num(1, 40)} to {num(41, 90)} {unit}",
+                f"between {clock()} and {clock()}",
+                f"{r.choice(WEEKDAYS)}s at {clock()}",
+                f"{amount} per {thing}",
+                f"{num(2, 60)} {thing}s a {r.choice(('day', 'week', 'month', 'van', 'shift'))}",
+                f"{thing} {num(1, 60)}",
+                f"{num(2, 60)} {thing}s",
+            )
+        )
 
     def value(self, kind: str) -> str:
         """A value of a bank type, e.g. "45 Nm" for torque. Raises ValueError for an unknown type."""
@@ -445,6 +475,7 @@ class Names:
             ),
             "ext": lambda: num(100, 9999),
             "liquid": lambda: r.choice(LIQUIDS),
+            "loose": lambda: self.loose(num, dec),
         }
         if kind not in makers:
             raise ValueError(f"unknown value type {kind!r}; expected one of {sorted(makers)} or 'choice: a | b'")

@@ -69,7 +69,7 @@ def sample_text() -> Iterator[str]:
     """The hand-written sentences (several expansions each) and some finished episodes, without digits."""
     rng = random.Random(0)
     for path in sorted(BANK.glob("*.txt")):
-        if path.name in ("reserved.txt", "heldout_trades.txt"):
+        if path.name in ("reserved.txt", "heldout_trades.txt", "dev_trades.txt"):
             continue
         for block in read_blocks(path):
             for items in block.lists.values():
@@ -246,6 +246,48 @@ LONG_SKILLS: Recipe = [
             a.reading(a.rng.randint(2, 4), a.rng.randint(10, 18), abstain=0.2, length=a.rng.randint(100, 600))
         ),
     ),
+]
+TRADES: Recipe = [  # the stage skills once more, with many more trades, and fewer attributes that nobody has seen
+    (1.6, lambda a: a.naming(8)),
+    (
+        1.0,
+        lambda a: a.chat_reading(
+            a.reading(a.rng.randint(1, 3), a.rng.randint(2, 4), (1, 1), abstain=0.15, plainly=True, anything=0.35)
+        ),
+    ),
+    (3.0, lambda a: a.chat_reading(a.reading(a.rng.randint(1, 3), a.rng.randint(3, 7), abstain=0.22, anything=0.35))),
+    (4.5, lambda a: a.chat_reading(a.reading(a.rng.randint(3, 7), a.rng.randint(5, 10), (1, 2), 0.22, anything=0.35))),
+    (0.3, lambda a: a.chat_reading(a.superseded(a.rng.randint(2, 4)))),
+    (0.3, lambda a: two_hops(a, True)),
+    (1.4, lambda a: a.reading_with_system(a.rng.randint(1, 4), a.rng.randint(2, 5))),
+    (0.8, lambda a: a.reading_with_system(a.rng.randint(1, 3), a.rng.randint(2, 4), "nocite")),
+    (0.5, lambda a: a.reading_with_system(a.rng.randint(1, 3), a.rng.randint(2, 4), "cite")),
+    (0.4, lambda a: a.reading_with_system(a.rng.randint(1, 2), a.rng.randint(2, 4), "one_word")),
+    (1.8, lambda a: a.few_shot("chat")),
+    (1.0, lambda a: a.few_shot("chat", named=True)),
+    (0.2, lambda a: a.few_shot_words("chat")),
+    (2.4, lambda a: a.few_shot_format("chat")),
+    (6.0, lambda a: a.world("chat", 8)),
+    (0.5, lambda a: a.style("chat")),
+    (0.1, lambda a: a.closed_book()),
+    (0.05, lambda a: a.identity()),
+]
+LONG_TRADES: Recipe = [
+    (
+        1.0,
+        lambda a: a.chat_reading(
+            a.reading(
+                a.rng.randint(2, 4), a.rng.randint(10, 18), abstain=0.2, length=a.rng.randint(100, 600), anything=0.2
+            )
+        ),
+    ),
+]
+# the stage trades with system lines in the foreground, and with the values and sentences of ``loose`` and ``compound``
+FORMS: Recipe = [
+    *TRADES,
+    (2.0, lambda a: a.reading_with_system(a.rng.randint(1, 4), a.rng.randint(2, 5), "nocite")),
+    (2.5, lambda a: a.reading_with_system(a.rng.randint(1, 4), a.rng.randint(2, 5), "cite")),
+    (3.0, lambda a: a.chat_reading(a.reading(a.rng.randint(1, 2), a.rng.randint(2, 5), abstain=0.2, anything=0.8))),
 ]
 
 
@@ -775,7 +817,7 @@ def gate_sets(form: str, n: int = 56) -> dict[str, list[list[Segment]]]:
     sets = {
         "lookup": each(lambda a: a.lookup(8), "lookup"),
         **{f"read{k}": [one(f"r{k}-{i}", k, abstain=0.0, open_only=True) for i in range(n)] for k in (1, 3, 6)},
-        "trades3": [one(f"t3-{i}", 3, abstain=0.0, open_only=True, trades="heldout") for i in range(n)],
+        "trades3": [one(f"t3-{i}", 3, abstain=0.0, open_only=True, trades="dev") for i in range(n)],
         "any3": [one(f"any-{i}", 3, abstain=0.0, anything=1.0) for i in range(n)],
         "abstain": [one(f"a3-{i}", 3, abstain=1.0, open_only=True, single_word=False) for i in range(n)],
         "shot4": each(lambda a: a.few_shot(form, shots=4, n_classes=2), "shot4"),
@@ -913,8 +955,8 @@ LOOKUP: Recipe = [
 PLAN: dict[str, dict] = {
     # rows of so many tokens a step, peak learning rate, share of the steps at the peak, then down in a straight line
     # to floor * peak. random_share: episodes of random tokens, which build and keep the circuits. context_share: share
-    # of the tokens outside answers that take part in the loss. share: of these weights in what is exported, see
-    # ``export``.
+    # of the tokens outside answers that take part in the loss. share: of these weights in what the stage leaves, the
+    # rest being what its parent (or the stage ``mean_with``) left, see ``finished``.
     "lookup": {
         "parent": "copy", "recipe": LOOKUP, "rows": 16, "length": 256,
         "peak": 3e-4, "hold": 1.0, "floor": 1.0, "random_share": 0.7, "context_share": 0.01,
@@ -935,14 +977,31 @@ PLAN: dict[str, dict] = {
         "parent": "chat", "recipe": SKILLS, "long": LONG_SKILLS, "long_every": 4, "rows": 8, "length": 512,
         "peak": 5e-4, "hold": 0.25, "floor": 0.0, "random_share": 0.06, "context_share": 0.02, "share": 0.8,
     },
+    "trades": {
+        "parent": "skills", "recipe": TRADES, "long": LONG_TRADES, "long_every": 3, "rows": 8, "length": 512,
+        "peak": 5e-4, "hold": 0.2, "floor": 0.0, "random_share": 0.05, "context_share": 0.02, "share": 0.8,
+    },
+    "forms": {
+        "parent": "trades", "recipe": FORMS, "long": LONG_TRADES, "long_every": 4, "rows": 8, "length": 512,
+        "peak": 4e-4, "hold": 0.1, "floor": 0.0, "random_share": 0.03, "context_share": 0.02, "share": 0.6,
+        "mean_with": "skills",
+    },
 }  # fmt: skip
 TOKENS = {
-    "full": {"lookup": 2_867_200, "start": 2_000_000, "base": 9_830_400, "chat": 18_022_400, "skills": 31_129_600},
+    "full": {
+        "lookup": 2_867_200,
+        "start": 2_000_000,
+        "base": 9_830_400,
+        "chat": 18_022_400,
+        "skills": 31_129_600,
+        "trades": 15_974_400,
+        "forms": 4_096_000,
+    },
     "small": {"lookup": 800_000, "start": 800_000, "base": 600_000, "chat": 3_000_000},
 }
 
 
-FOLDERS = {"chat": ("full", "skills"), "base": ("full", "base"), "small": ("small", "chat")}
+FOLDERS = {"chat": ("full", "forms"), "base": ("full", "base"), "small": ("small", "chat")}
 
 
 def train_stage(size: str, stage: str, tokens: int, compiled: bool, gate_every: int) -> None:
@@ -962,8 +1021,8 @@ def train_stage(size: str, stage: str, tokens: int, compiled: bool, gate_every: 
         probe_opt.load_state_dict(state["probe_optimizer"])
     else:
         state = torch.load(RUNS / f"{size}-{plan['parent']}.pt", map_location=device(), weights_only=True)
-        model.load_state_dict(state["model"])
-        if "optimizer" in state:
+        model.load_state_dict(finished(size, plan["parent"]))
+        if "optimizer" in state and "share" not in PLAN[plan["parent"]]:
             opt.load_state_dict(state["optimizer"])
         else:
             warm_up = 100  # AdamW needs some steps to learn how large the gradients are
@@ -972,7 +1031,7 @@ def train_stage(size: str, stage: str, tokens: int, compiled: bool, gate_every: 
         return
     body = torch.compile(model.model, dynamic=False) if compiled else model.model
     rows = loader(f"{size}-{stage}", plan, step)
-    sets = gate_sets("chat" if stage in ("chat", "skills") else "plain")
+    sets = gate_sets("chat" if stage in ("chat", "skills", "trades", "forms") else "plain")
     losses, pointings, began, since = [], [], time.time() - seconds, time.time()
     while step < steps:
         lr = rate(stage, step / steps, plan["peak"], plan["floor"], plan["hold"]) * min(1, (step + 1) / warm_up)
@@ -1014,20 +1073,24 @@ def train_stage(size: str, stage: str, tokens: int, compiled: bool, gate_every: 
             since = time.time()
 
 
-def export(size: str, stage: str, name: str) -> None:
-    """Write weights (16-bit), config and tokenizer as a folder that AutoModelForCausalLM loads.
+def finished(size: str, stage: str) -> dict[str, torch.Tensor]:
+    """The weights that a stage leaves: those of its checkpoint, or their mean with what an earlier stage left.
 
-    The stage skills is averaged with its parent: what only the parent could do comes back, and little of the new is
-    lost (weight-space ensembles: Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+    In the mean, what only the earlier one could do comes back, and little of the new is lost (weight-space ensembles:
+    Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
     """
-    model = build_model(size)
     weights = torch.load(RUNS / f"{size}-{stage}.pt", map_location="cpu", weights_only=True)["model"]
-    share = PLAN[stage].get("share", 1.0)
+    share = PLAN[stage].get("share", 1.0) if stage in PLAN else 1.0
     if share < 1:
-        path = RUNS / f"{size}-{PLAN[stage]['parent']}.pt"
-        parent = torch.load(path, map_location="cpu", weights_only=True)["model"]
+        parent = finished(size, PLAN[stage].get("mean_with", PLAN[stage]["parent"]))
         weights = {key: share * value + (1 - share) * parent[key] for key, value in weights.items()}
-    model.load_state_dict(weights)
+    return weights
+
+
+def export(size: str, stage: str, name: str) -> None:
+    """Write weights (16-bit), config and tokenizer as a folder that AutoModelForCausalLM loads."""
+    model = build_model(size)
+    model.load_state_dict(finished(size, stage))
     model.to(torch.bfloat16).save_pretrained(HERE / name)
     tokenizer().save_pretrained(HERE / name)
 
@@ -1044,8 +1107,10 @@ def read_log() -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
-def draw_curve() -> None:
-    """The loss of every stage over the tokens read, from the log, as loss.svg."""
+def draw_curve(name: str, stages: list[str]) -> None:
+    """The loss of the stages over the tokens read, from the log, as an SVG picture; nothing if the log lacks one."""
+    if not {f"full-{stage}" for stage in stages} <= {x["stage"] for x in read_log() if "loss" in x}:
+        return
     import matplotlib
 
     matplotlib.use("svg")
@@ -1055,7 +1120,7 @@ def draw_curve() -> None:
     fig, ax = plt.subplots(figsize=(8, 4), layout="constrained")
     for size, style in (("full", "-"), ("small", "--")):
         before = 0
-        for stage in PLAN:
+        for stage in stages:
             points: list[tuple[int, float]] = []
             for x in read_log():
                 if x["stage"] == f"{size}-{stage}" and "loss" in x and "tokens" in x:
@@ -1074,7 +1139,7 @@ def draw_curve() -> None:
     )
     ax.grid(alpha=0.3)
     ax.legend(fontsize=8, ncols=2)
-    fig.savefig(HERE / "loss.svg", metadata={"Date": None})
+    fig.savefig(HERE / name, metadata={"Date": None})
 
 
 def public_questions(n: int = 80) -> str:
@@ -1102,7 +1167,7 @@ def public_questions(n: int = 80) -> str:
 
 def training_text(i: int) -> str:
     """The text of the i-th training episode of all stages taken in turn."""
-    recipe = (LOOKUP, START, BASE, CHAT, LONG_CHAT, SKILLS, LONG_SKILLS)[i % 7]
+    recipe = (LOOKUP, START, BASE, CHAT, LONG_CHAT, SKILLS, LONG_SKILLS, TRADES, LONG_TRADES, FORMS)[i % 10]
     author = Author(f"check-{i}")
     return "".join(t for t, _ in author.rng.choices(recipe, [w for w, _ in recipe])[0][1](author))
 
@@ -1163,7 +1228,8 @@ def main() -> None:
         for name in folders:
             export(*FOLDERS[name], name)
         write_text(HERE / "public_questions.jsonl", public_questions())
-        draw_curve()
+        draw_curve("loss.svg", list(PLAN)[:4])
+        draw_curve("loss-skills.svg", ["skills", "trades", "forms"])
         return
     for size in [args.size] if args.size else SIZES:
         for stage in [args.stage] if args.stage else ("copy", *TOKENS[size]):

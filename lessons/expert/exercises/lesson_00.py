@@ -9,7 +9,7 @@ from expert.exercises import Case, Exercise, Mistake, Option, Part, Question
 
 
 def question() -> list[dict[str, str]]:
-    return [{"role": "user", "content": "What does a pump do?"}]
+    return [{"role": "user", "content": "What does an impeller do?"}]
 
 
 def _message(answer: Any) -> dict[str, Any]:
@@ -22,7 +22,7 @@ ONE = Exercise(
     id="0.1",
     goal="A chat with one message: a list that holds one dictionary with the role user and your question as content.",
     reference=question,
-    source='question = [{"role": "user", "content": "What does a pump do?"}]',
+    source='question = [{"role": "user", "content": "What does an impeller do?"}]',
     hints=(
         "A chat is a list, even with one message in it: [ ... ].",
         "A message is a dictionary with two keys, both in quotes: role and content.",
@@ -106,7 +106,10 @@ TWO = Exercise(
         'Put the lines together with "\\n".join(...). An empty line is "\\n\\n"; then comes the question.',
     ),
     cases=(
-        Case((_TEXTS[:2], "How tight are the cover bolts of the Kestrel 40?"), "Numbers, an empty line, the question."),
+        Case(
+            (_TEXTS[:2], "How tight are the cover bolts of the Kestrel 40?"),
+            "Numbers, an empty line, the question. A number joins a text as str(number), or in an f-string.",
+        ),
         Case((_TEXTS[2:], "When do the stores close?"), "One passage alone is also numbered: [1]."),
         Case((_TEXTS, "When do the stores close on Fridays?"), "Three passages, three lines."),
         Case(([_TEXTS[0], _TEXTS[1], _TEXTS[0]], "How tight?"), "The same passage twice: its second number is 3."),
@@ -126,7 +129,8 @@ TWO = Exercise(
             when=lambda got, expected, args: isinstance(got, str) and not any(p in got for p in args[0]),
         ),
         Mistake(
-            "Only some of the passages are there. Does your return stand inside the loop?",
+            "Only some of the passages are there. Does your return stand inside the loop, or is "
+            "the text overwritten each time?",
             when=lambda got, expected, args: isinstance(got, str) and not all(p in got for p in args[0]),
         ),
         Mistake(
@@ -158,7 +162,8 @@ TWO = Exercise(
             like=lambda passages, question: question + "\n\n" + "\n".join(_numbered(passages)),
         ),
         Mistake(
-            "The same passage has the same number each time. list.index finds the first place only; use enumerate.",
+            "A passage that comes twice gets the same number twice; the second should be [3]. list.index finds the "
+            "first place only; use enumerate.",
             like=lambda passages, question: (
                 "\n".join(f"[{passages.index(p) + 1}] {p}" for p in passages) + "\n\n" + question
             ),
@@ -185,6 +190,11 @@ def _is_whole(number: Any) -> bool:
     return hasattr(number, "__index__") and not isinstance(number, bool)
 
 
+_BRACKET = (
+    r"In a pattern, [ and ] list signs to choose from, so every digit is taken. A bracket that stands for itself is "
+    r"written \[ or \]."
+)
+
 THREE = Exercise(
     id="0.3",
     goal="The passage numbers that an answer cites, as a list of whole numbers in their order: "
@@ -210,6 +220,14 @@ THREE = Exercise(
         Case(("",), "An empty answer cites nothing."),
     ),
     mistakes=(
+        Mistake(
+            _BRACKET,
+            like=lambda answer: [int(n) for n in re.findall(r"[\d]", answer)],
+        ),
+        Mistake(
+            _BRACKET,
+            like=lambda answer: re.findall(r"[\d]", answer),
+        ),
         Mistake(
             "The numbers are still texts. Turn each one into a whole number with int(...).",
             when=lambda got, expected, args: isinstance(got, (list, tuple)) and any(isinstance(n, str) for n in got),
@@ -244,12 +262,15 @@ THREE = Exercise(
 # --- 0.4 ---
 
 
+def holds(answer: str, value: str) -> bool:
+    return re.search(rf"(?<![\w.,]){re.escape(value)}(?!\w|[.,]\d)", answer) is not None
+
+
 def share_correct(answers: list[str], expected: list[str]) -> float:
     right = 0
     for answer, value in zip(answers, expected, strict=True):
         answer, value = " ".join(answer.lower().split()), " ".join(value.lower().split())
-        # No letter or digit may touch the value: "45 nm" is not in "145 nm", nor in "45 nms"
-        right += bool(re.search(r"(?<![\w.,])" + re.escape(value) + r"(?!\w|[.,]\d)", answer))
+        right += holds(answer, value)
     return right / len(answers) if answers else 0.0
 
 
@@ -257,8 +278,21 @@ def _normal(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-def _whole(value: str, answer: str) -> bool:
+def _edges(value: str, answer: str) -> bool:
+    """As a whole, but for a dot or a comma beside the value."""
     return bool(re.search(r"(?<!\w)" + re.escape(value) + r"(?!\w)", answer))
+
+
+def _spaced(value: str, answer: str) -> bool:
+    return f" {value} " in f" {answer} "
+
+
+def _bare_words(text: str) -> list[str]:
+    return [word.strip(".,;:![]()") for word in _normal(text).split()]
+
+
+def _undotted(text: str) -> str:
+    return _normal(text).replace(".", "")
 
 
 def _share(answers: list[str], expected: list[str], rule: Any) -> float:
@@ -266,79 +300,107 @@ def _share(answers: list[str], expected: list[str], rule: Any) -> float:
     return sum(map(bool, marks)) / len(marks) if marks else 0.0
 
 
+def _by(rule: Any, tidy: Any = _normal) -> Any:
+    """A wrong answer: its own rule for one value and one answer, after its own way of tidying both."""
+    return lambda answers, expected: _share(answers, expected, lambda v, a: rule(tidy(v), tidy(a)))
+
+
+_LONGER = "A longer number counts as right: 145 Nm contains 45 Nm as text, but it is another value."
+_INSIDE = (
+    "The value is not found inside a sentence. Other words may stand before it and after it, and a full stop may stand "
+    "right behind it."
+)
+_STOP = 'A full stop may stand right behind the value: "It is 45 Nm." holds 45 Nm.'
+_ALIKE = "Capitals still count. Put both texts in small letters first: text.lower()."
+_SPACES = "Extra spaces still count: split the text at spaces and join it again, both texts."
+_PATTERN = "A dot in the value is read as a pattern, in which it stands for any sign. Use re.escape(value)."
+_MINUS = r"A value may begin with a minus, and \b finds no edge there: it wants a letter or a digit on one side."
+_VALUE = "Extra spaces may stand in the expected value too. Tidy both texts in the same way."
+_ALONE = "An answer may be the value alone, with no word and no space before it."
+_NUMBER = (
+    "4.5 bar is not 5 bar, and 12.5 is not 12: a dot or a comma inside a number belongs to it. The tool "
+    "holds, in the cell above the exercise, sees to that."
+)
+_DOTS = "Without its dot, 3.5 bar becomes 35 bar. Take away a dot only where it ends a word."
+_APART = "The words of the value may stand far apart. They must stand together: 45 mm and 3 Nm is not 45 Nm."
+
 FOUR = Exercise(
     id="0.4",
     goal="The share, from 0 to 1, of answers that contain the expected value. Capitals and extra spaces do not count. "
-    'The value counts as a whole only: "It is 145 Nm." does not contain "45 Nm". No answers at all give 0.0.',
+    'The value counts as a whole only: "It is 145 Nm." does not contain "45 Nm", and "It is 4.5 bar." does not contain '
+    '"5 bar". No answers at all give 0.0.',
     reference=share_correct,
     source="import re\n\n\n"
+    "def holds(answer: str, value: str) -> bool:\n"
+    "    # No letter or digit may touch the value, and no dot or comma that belongs to a number\n"
+    '    return re.search(rf"(?<![\\w.,]){re.escape(value)}(?!\\w|[.,]\\d)", answer) is not None\n\n\n'
     "def share_correct(answers: list[str], expected: list[str]) -> float:\n"
     "    right = 0\n"
     "    for answer, value in zip(answers, expected, strict=True):\n"
     '        answer, value = " ".join(answer.lower().split()), " ".join(value.lower().split())\n'
-    '        # No letter or digit may touch the value: "45 nm" is not in "145 nm", nor in "45 nms"\n'
-    '        right += bool(re.search(r"(?<![\\w.,])" + re.escape(value) + r"(?!\\w|[.,]\\d)", answer))\n'
+    "        right += holds(answer, value)\n"
     "    return right / len(answers) if answers else 0.0\n",
     hints=(
         "Go through both lists together: for answer, value in zip(answers, expected). Count the right ones, and divide "
         "by how many there are. Think of the empty list first.",
         'Make both texts alike before you compare them: " ".join(text.lower().split()).',
-        'The value as a whole: re.search(r"(?<!\\w)" + re.escape(value) + r"(?!\\w)", answer). The outer parts say '
-        "that no letter or digit stands right before it and right after it.",
+        "The value as a whole: holds(answer, value), from the cell above the exercise, with both texts made alike. It "
+        "allows no letter or digit beside the value, and no dot or comma that belongs to a number.",
     ),
     cases=(
-        Case((["It is 45 Nm. [1]", "It is 30 Nm."], ["45 Nm", "25 Nm"]), "One of two is right: 0.5."),
+        Case(
+            (["It is 45 Nm. [1]", "It is 30 Nm."], ["45 Nm", "25 Nm"]),
+            "One of two is right: 0.5. The value stands inside a sentence, and a full stop may follow it.",
+        ),
         Case((["It is Ostley. [3]"] * 3, ["Ostley"] * 3), "All three are right: 1.0."),
-        Case(([], []), "No answers at all: 0.0, and no division by zero."),
         Case((["It is 145 Nm.", "It is 45 Nm."], ["45 Nm", "45 Nm"]), "145 Nm is not 45 Nm."),
         Case(
             (["It is the Kestrel 400.", "It is the Kestrel 40."], ["Kestrel 40"] * 2), "Kestrel 400 is not Kestrel 40."
         ),
-        Case((["it is  INGRID   solheim.", "I do not know."], ["Ingrid Solheim"] * 2), "Capitals and extra spaces."),
+        Case((["it is INGRID solheim.", "I do not know."], ["Ingrid Solheim"] * 2), "Capitals do not matter."),
+        Case((["It is  Ingrid   Solheim. [1]"], ["Ingrid Solheim"]), "Extra spaces do not matter."),
         Case((["It is ingrid solheim."], ["Ingrid  Solheim"]), "Extra spaces may stand in the expected value too."),
-        Case((["It is 325 bar.", "It is 3.5 bar.", "No.", "No."], ["3.5 bar"] * 4), "The dot in 3.5 is a dot."),
-        Case((["It is -196 °C."], ["-196 °C"]), "A value may begin with a sign that is no letter and no digit."),
+        Case(
+            (["It is 325 bar.", "It is 315 bar.", "It is 35 bar.", "It is 3.5 bar."], ["3.5 bar"] * 4),
+            "The dot in 3.5 is a dot: 325 bar and 35 bar are other values.",
+        ),
+        Case(
+            (["It is 4.5 bar.", "It is 5 bar.", "It is 12.5.", "It is 12."], ["5 bar", "5 bar", "12", "12"]),
+            "A dot inside a number belongs to it: 4.5 bar is not 5 bar, and 12.5 is not 12.",
+        ),
+        Case((["It is 45 mm and 3 Nm."], ["45 Nm"]), "The words of the value must stand together."),
+        Case(
+            (["It is -196 °C at most."], ["-196 °C"]),
+            "A value may begin with a sign that is no letter and no digit.",
+        ),
         Case((["bf-102", "It is BF-102. [2]"], ["BF-102"] * 2), "An answer may be the value alone, in small letters."),
+        Case(([], []), "No answers at all: 0.0, and no division by zero."),
     ),
     mistakes=(
-        Mistake(
-            r"\b wants a letter or a digit at the edge of the value: it misses one that begins with a minus sign.",
-            like=lambda a, e: _share(
-                a, e, lambda v, t: re.search(rf"\b{re.escape(_normal(v))}\b", _normal(t)) is not None
-            ),
-        ),
-        Mistake(
-            "A longer number counts as right: 145 Nm contains 45 Nm as text, but it is another value.",
-            like=lambda a, e: _share(a, e, lambda v, t: _normal(v) in _normal(t)),
-        ),
-        Mistake(
-            "Extra spaces still count, and so does a longer number: 145 Nm contains 45 Nm as text.",
-            like=lambda a, e: _share(a, e, lambda v, t: v.lower() in t.lower()),
-        ),
-        Mistake(
-            "Capitals and extra spaces still count, and so does a longer number. Make both texts alike first.",
-            like=lambda a, e: _share(a, e, lambda v, t: v in t),
-        ),
-        Mistake(
-            "The whole answer must equal the value. It is enough that the answer contains it.",
-            like=lambda a, e: _share(a, e, lambda v, t: _normal(v) == _normal(t)),
-        ),
-        Mistake(
-            "The whole answer must equal the value. It is enough that the answer contains it.",
-            like=lambda a, e: _share(a, e, lambda v, t: v == t),
-        ),
-        Mistake(
-            "Capitals and extra spaces still count. Make both texts alike first.",
-            like=lambda a, e: _share(a, e, _whole),
-        ),
-        Mistake(
-            "Extra spaces still count: split the text at spaces and join it again, both texts.",
-            like=lambda a, e: _share(a, e, lambda v, t: _whole(v.lower(), t.lower())),
-        ),
-        Mistake(
-            "A dot in the value is read as a pattern, in which it stands for any sign. Use re.escape(value).",
-            like=lambda a, e: _share(a, e, lambda v, t: re.search(rf"(?<!\w){_normal(v)}(?!\w)", _normal(t))),
-        ),
+        Mistake(_MINUS, like=_by(lambda v, a: re.search(rf"(?<![.,])\b{re.escape(v)}\b(?![.,]\d)", a))),
+        Mistake(_VALUE, like=lambda a, e: _share(a, e, lambda v, t: holds(_normal(t), v.lower()))),
+        Mistake(_ALONE, like=_by(lambda v, a: holds(a, v) and f" {v}" in a)),
+        Mistake(_NUMBER, like=_by(lambda v, a: re.search(rf"(?<![\w.,]){re.escape(v)}(?!\w)", a))),
+        Mistake(_LONGER, like=_by(lambda v, a: v in a)),
+        Mistake(_LONGER, like=_by(lambda v, a: v in a, str.lower)),
+        Mistake(_LONGER, like=_by(lambda v, a: v in a, str)),
+        Mistake(_STOP, like=_by(_spaced)),
+        Mistake(_STOP, like=_by(_spaced, str.lower)),
+        Mistake(_STOP, like=_by(_spaced, str)),
+        Mistake(_INSIDE, like=_by(lambda v, a: v == a)),
+        Mistake(_INSIDE, like=_by(lambda v, a: v == a, str)),
+        Mistake(_ALIKE, like=_by(lambda v, a: holds(a, v), str)),
+        Mistake(_ALIKE, like=_by(lambda v, a: holds(a, v), lambda text: " ".join(text.split()))),
+        Mistake(_ALIKE, like=_by(_edges, str)),
+        Mistake(_SPACES, like=_by(lambda v, a: holds(a, v), str.lower)),
+        Mistake(_SPACES, like=_by(_edges, str.lower)),
+        Mistake(_PATTERN, like=_by(lambda v, a: re.search(rf"(?<!\w){v}(?!\w)", a))),
+        Mistake(_PATTERN, like=_by(lambda v, a: re.search(rf"(?<![\w.,]){v}(?!\w|[.,]\d)", a))),
+        Mistake(_NUMBER, like=_by(_edges)),
+        Mistake(_NUMBER, like=_by(lambda v, a: re.search(rf"\b{re.escape(v)}\b", a))),
+        Mistake(_DOTS, like=_by(_edges, _undotted)),
+        Mistake(_DOTS, like=_by(lambda v, a: set(v.split()) <= set(a.split()), _undotted)),
+        Mistake(_APART, like=_by(lambda v, a: set(v) <= set(a), _bare_words)),
         Mistake(
             "A share lies between 0 and 1. This is a percentage.",
             like=lambda a, e: 100 * share_correct(a, e),
@@ -390,9 +452,7 @@ QUIZ = [
         "You measured tiny-phi3 with and without the passage. What may you say from that alone?",
         (
             Option("Large models make things up just as often.", False, "Nothing here measured a large model."),
-            Option(
-                "Without the fact in the prompt, this model makes something up.", True, "That is what you measured."
-            ),
+            Option("Asked without any passage, this model makes something up.", True, "That is what you measured."),
             Option("With the fact in the prompt, this model can answer from it.", True, "You measured that too."),
             Option(
                 "A larger model would know Brightwater.",

@@ -133,71 +133,75 @@ TWO = Exercise(
         'The ticket to be sorted has the same form, but it stops after "Label:", with no space and no line break.',
         "The instruction comes first, then an empty line, so two line breaks. Where the instruction is an empty text, "
         "neither stands there.",
+        'Where a call leaves the instruction out, it is the empty text. The line with def says so: instruction="".',
     ),
     cases=(
         Case((_TICKETS[:2], _QUERY, ""), "Two examples and no instruction: the text begins with Ticket:."),
         Case(([], _QUERY, _TELL), "An instruction and no example."),
         Case((_TICKETS, _QUERY, _TELL), "Both: the instruction, an empty line, three examples, the ticket."),
         Case(([], _QUERY, ""), "Neither: the ticket alone, in its two lines."),
+        Case((_TICKETS[:2], _QUERY), 'The instruction may be left out: give it the default "" in the line with def.'),
         Case((_TICKETS[2:] + _TICKETS[:1], "Motor hot: smells burnt.", ""), "The examples keep their order."),
         Case((_TICKETS[:1] * 2, _TICKETS[0][0], _TELL), "The same example twice stands there twice."),
     ),
     mistakes=(
         Mistake(
-            "There is a space after the last Label:. The model's token for a label begins with that space, so it would "
-            "have to write another token than in the examples.",
-            like=lambda examples, ticket, instruction: few_shot_prompt(examples, ticket, instruction) + " ",
+            "There is a space after the last Label:. In the examples the space comes with the label, and the model "
+            "writes both. A space here changes the tokens.",
+            like=lambda examples, ticket, instruction="": few_shot_prompt(examples, ticket, instruction) + " ",
         ),
         Mistake(
             "A line break stands after the last Label:. The prompt ends right behind the colon.",
-            like=lambda examples, ticket, instruction: few_shot_prompt(examples, ticket, instruction) + "\n",
+            like=lambda examples, ticket, instruction="": few_shot_prompt(examples, ticket, instruction) + "\n",
         ),
         Mistake(
             "The last line, Label:, is missing. It is what the model is asked to continue.",
-            like=lambda examples, ticket, instruction: few_shot_prompt(examples, ticket, instruction).removesuffix(
+            like=lambda examples, ticket, instruction="": few_shot_prompt(examples, ticket, instruction).removesuffix(
                 "\nLabel:"
             ),
         ),
         Mistake(
             "Without an instruction, the prompt begins with empty lines. Add them only where there is an instruction.",
-            like=lambda examples, ticket, instruction: f"{instruction}\n\n{_shown(examples)}Ticket: {ticket}\nLabel:",
+            like=lambda examples, ticket, instruction="": (
+                f"{instruction}\n\n{_shown(examples)}Ticket: {ticket}\nLabel:"
+            ),
         ),
         Mistake(
             "The empty line after the instruction is missing: two line breaks, not one.",
-            like=lambda examples, ticket, instruction: (
+            like=lambda examples, ticket, instruction="": (
                 (instruction + "\n" if instruction else "") + f"{_shown(examples)}Ticket: {ticket}\nLabel:"
             ),
         ),
         Mistake(
             "The instruction is missing.",
-            like=lambda examples, ticket, instruction: few_shot_prompt(examples, ticket, ""),
+            like=lambda examples, ticket, instruction="": few_shot_prompt(examples, ticket, ""),
         ),
         Mistake(
             "The examples are missing.",
-            like=lambda examples, ticket, instruction: few_shot_prompt([], ticket, instruction),
+            like=lambda examples, ticket, instruction="": few_shot_prompt([], ticket, instruction),
         ),
         Mistake(
             "The instruction stands after the examples. It comes first.",
-            like=lambda examples, ticket, instruction: (
+            like=lambda examples, ticket, instruction="": (
                 _shown(examples) + (instruction + "\n\n" if instruction else "") + f"Ticket: {ticket}\nLabel:"
             ),
         ),
         Mistake(
             "There are empty lines between the examples. One line break ends a label.",
-            like=lambda examples, ticket, instruction: (
+            like=lambda examples, ticket, instruction="": (
                 (instruction + "\n\n" if instruction else "")
                 + f"{_shown(examples, chr(10) * 2)}Ticket: {ticket}\nLabel:"
             ),
         ),
         Mistake(
             "Text and label have changed places. An example is a pair: first its text, then its label.",
-            like=lambda examples, ticket, instruction: few_shot_prompt(
+            like=lambda examples, ticket, instruction="": few_shot_prompt(
                 [(label, text) for text, label in examples], ticket, instruction
             ),
         ),
         Mistake(
             "The ticket stands before the examples. The model continues the end of a text, so the ticket comes last.",
-            like=lambda examples, ticket, instruction: (
+            like=lambda examples, ticket, instruction="": (
                 (instruction + "\n\n" if instruction else "") + f"Ticket: {ticket}\nLabel:\n{_shown(examples)}"
             ),
         ),
@@ -226,6 +230,7 @@ THREE = Exercise(
         Case((0, 1_000_000, 0.15, 0.60), "A million tokens written, none read: the price for writing."),
         Case((2000, 100, 0.15, 0.60), "2,000 tokens read and 100 written."),
         Case((300, 3, 2.5, 10.0), "A short call at other prices."),
+        Case((48, 4, 0.15, 0.60), "A short call costs about a hundred-thousandth of a dollar. Do not round it."),
         Case((0, 0, 2.5, 10.0), "Nothing read and nothing written costs nothing."),
     ),
     mistakes=(
@@ -251,6 +256,10 @@ THREE = Exercise(
         Mistake(
             "The cost is rounded. One call costs so little that rounding makes it zero.",
             like=lambda p, a, i, o: round(call_cost(p, a, i, o), 2),
+        ),
+        Mistake(
+            "The cost is rounded. In the table it is multiplied by 1,000, and the rounding with it.",
+            like=lambda p, a, i, o: round(call_cost(p, a, i, o), 5),
         ),
     ),
 )
@@ -314,6 +323,11 @@ FOUR = Exercise(
         Mistake(
             "An example that is too long was left out, and later ones were taken. Examples come from the front.",
             like=lambda t, f, a, c: _skipping(t, c - f - a),
+        ),
+        Mistake(
+            "Two things: the answer has no room, and an example that is too long was left out and later ones taken. "
+            "Subtract the answer too, and stop at the first example that does not fit.",
+            like=lambda t, f, a, c: _skipping(t, c - f),
         ),
         Mistake(
             "Each example alone fits, but they stand in the prompt together: add them up.",
@@ -408,6 +422,7 @@ FIVE = Exercise(
         Case((_LOGITS, 2.0, 0.7), "First the temperature, then top-p."),
         Case(([1000.0, 998.0, 0.0], 1.0, 0.95), "Large logits: exp(1000) overflows. Take the largest off first."),
         Case(([0.3], 0.7, 0.9), "One token only: its chance is 1."),
+        Case((np.array(_LOGITS, dtype=np.float32), 0.5, 0.9), "Logits of a model are an array of float32 numbers."),
     ),
     mistakes=(
         Mistake(
@@ -767,9 +782,10 @@ QUIZ = [
         (
             Option("A space costs money.", False, "It would cost one token. That is not the reason."),
             Option(
-                "In the examples the space belongs to the label's token, and the model is to write the same token.",
+                "In the examples the space comes with the label, and the model is to write the same tokens.",
                 True,
-                'In ": Q1" the space goes with the label. A space at the end of the prompt changes the tokens.',
+                'In " S2" the first token is " S", with its space. A space at the end of the prompt would be '
+                "a token of its own, which no example has there.",
             ),
             Option("The chat template removes it.", False, "The template changes nothing inside a message."),
         ),

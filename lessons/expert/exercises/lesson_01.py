@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from expert.exercises import Case, Exercise, Mistake, Option, Part, Question
 
 # --- 1.1 ---
@@ -76,7 +77,10 @@ ONE = Exercise(
         "is none.",
     ),
     cases=(
-        Case((_row(parameters="74000000", deployment="own;managed"), _brief(_OWN, {"parameters": 1e9})), "It fits."),
+        Case(
+            (_row(parameters="74000000", deployment="own;managed"), _brief(_OWN, {"parameters": 1e9})),
+            "It fits. Cells are texts: for a comparison with a number use float().",
+        ),
         Case((_row(), _brief(_OWN, {"parameters": 1e9})), "3.8 billion weights are more than 1 billion."),
         Case((_row(deployment="serverless;own"), _brief(_OWN)), "own is the second word of the cell."),
         Case(
@@ -100,12 +104,13 @@ ONE = Exercise(
         ),
         Case(
             (_row(price_in="0.1"), _brief({"modality_in": ["text"]}, {"price_in": 1.0}, {"context_length": 4000})),
-            "All three kinds of condition, all met.",
+            "All three kinds of condition, all met. A price has a point: float(), not int().",
         ),
         Case(
             (_row(price_in="9"), _brief(at_most={"price_in": 10.0})),
             "As numbers, 9 is less than 10; as texts it is not.",
         ),
+        Case((_row(deployment="unknown"), _brief(_OWN)), "unknown holds the letters own, but not the word own."),
         Case((_row(tunable="no"), _brief({"tunable": ["not known", "yes"]})), "no is a part of not known, but not it."),
         Case(
             (_row(), {"needs": _OWN, "at_most": {}, "at_least": {}, "prefer": ("parameters", "least")}), "A wish too."
@@ -125,6 +130,10 @@ ONE = Exercise(
         Mistake(
             "Pieces of words are found too. Split the cell at ; and compare whole words.",
             like=lambda row, brief: _fits_with(row, brief, named=lambda cell, wanted: any(cell in w for w in wanted)),
+        ),
+        Mistake(
+            "Pieces of words are found too: own stands in unknown. Split the cell at ; and compare whole words.",
+            like=lambda row, brief: _fits_with(row, brief, named=lambda cell, wanted: any(w in cell for w in wanted)),
         ),
         Mistake(
             "An empty cell counts as a small number. What is not known meets no condition.",
@@ -233,6 +242,12 @@ TWO = Exercise(
             "Copy the names as they are printed above, in quotes.",
         ),
         Part(
+            "the one that hears",
+            lambda a: _says(a, "whisper-large") == "text",
+            "what whisper-large writes",
+            "Whisper hears: speech goes in. What comes out? Not what it reads is asked for, but what it writes.",
+        ),
+        Part(
             "the kinds",
             lambda a: {_says(a, name) for name in a} <= {"text", "image", "embedding"},
             'values from "text", "image", "embedding"',
@@ -251,10 +266,10 @@ TWO = Exercise(
             "An encoder that fills gaps (Wikipedia and books), and one that compares pairs of sentences.",
         ),
         Part(
-            "the three that write",
+            "the two that write code",
             _entries(list(writes()), "text", writes()),
-            "text for three models",
-            "Program code is text. And what comes out when speech goes in with a transcript?",
+            "text for two models that were trained on program code",
+            "Program code is text. The Stack is a collection of it.",
         ),
     ),
 )
@@ -469,10 +484,10 @@ FIVE = Exercise(
             "Read the whole line: CC BY-NC, research only, non-commercial.",
         ),
         Part(
-            "licences with NC in their name",
+            "licences that forbid business",
             lambda a: not _names(a) & {"FLUX.1 [dev]", "jina-embeddings-v3"},
             "no model under a non-commercial licence",
-            "NC in a Creative Commons licence means non-commercial, and so does the word itself in a licence's name.",
+            "Non-commercial, or NC for short, stands in a licence's name: not in a business. Read the whole line.",
         ),
         Part(
             "whether all that are free are there",
@@ -550,8 +565,9 @@ SIX = Exercise(
     ),
     mistakes=(
         Mistake(
-            "What stood in row i is lost. matrix[i] is a view: when row i is overwritten, what you hoped to put into "
-            "row j has gone. Read from the input and write into the copy, or clone a row first.",
+            "What stood in row i is lost, and both rows are alike. Either row j was never written. Or it was written "
+            "from row i after that had changed: matrix[i] is a view, a window onto the matrix and no copy. Read from "
+            "the input and write into the copy.",
             like=_aliased,
         ),
         Mistake("These are columns. A row is matrix[i]; a column is matrix[:, i].", like=_columns),
@@ -593,7 +609,7 @@ def _parents(answer: Any, *names: str) -> bool:
 
 SEVEN = Exercise(
     id="1.7",
-    goal='A dictionary: each of the five names, and the model that it was built on ("LLaMA 7B", "T5" or "Phi-4"), or '
+    goal="A dictionary: each of the five names, and the model that it was built on, written as its line begins, or "
     "None.",
     reference=built_on,
     source="built_on = {\n"
@@ -630,14 +646,14 @@ SEVEN = Exercise(
         Part(
             "Alpaca and Flan-T5",
             lambda a: _parents(a, "Alpaca 7B", "Flan-T5-XXL"),
-            "LLaMA 7B and T5",
-            "Their lines begin with the model that was tuned.",
+            "the models that their lines begin with",
+            "Their lines begin with the model that was tuned. Write its name as it stands there, with its size if any.",
         ),
         Part(
             "the two reasoning models",
             lambda a: _parents(a, "Phi-4-reasoning", "Phi-4-reasoning-plus"),
-            "Phi-4 for both",
-            "Both lines begin with the same model. It is not one of the two.",
+            "the model that both lines begin with",
+            "Go by the lines: as they say it, both began as the same model, and it is not one of the two.",
         ),
     ),
 )
@@ -702,7 +718,8 @@ EIGHT = Exercise(
             like=_decoder_as(lambda r, c: np.tril(np.ones((r, c), dtype=int), -1)),
         ),
         Mistake(
-            "The decoder looks at everything. It must not see what comes later.",
+            "The decoder looks at everything. It must not see what comes later. If your loop seems right: [[0] * n] * "
+            "m is one and the same row m times, so a change to one is a change to all. Make each row anew.",
             like=lambda kind, rows, columns: np.ones((rows, columns), dtype=int),
         ),
         Mistake(

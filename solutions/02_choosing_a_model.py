@@ -39,6 +39,7 @@ import numpy as np
 import psutil
 import torch
 from expert import check, corpus, evaluate, hint, ledger, models, predict, quiz, solution, verdict  # noqa: F401
+from expert.claims import as_share
 from expert.figures import COLOURS, HATCHES, LINES, MARKERS, chart, picture, show
 
 # %% [markdown]
@@ -247,10 +248,10 @@ def goes_on(prompts):
 texts = [q.question for q in company]
 with tempfile.TemporaryDirectory() as folder:
     try:
-        evaluate.run("pretended", "company", company, texts, interrupted, len, folder=folder, progress=False)
+        evaluate.run("pretended", "company", company, texts, interrupted, len, folder=folder)
     except KeyboardInterrupt:
         print(f"Interrupted after {len(first) - 16} kept answers.")
-    evaluate.run("pretended", "company", company, texts, goes_on, len, folder=folder, progress=False)
+    evaluate.run("pretended", "company", company, texts, goes_on, len, folder=folder)
 print(f"The second run asked {len(second)} questions, not {N}.")
 
 # %% [markdown]
@@ -264,7 +265,7 @@ print(f"The second run asked {len(second)} questions, not {N}.")
 
 # %%
 my_prediction = None
-predict("C09", my_prediction, lesson="02")
+predict("C09", as_share(my_prediction), lesson="02")
 
 # %% [markdown]
 # Now the run: each candidate, both sets. `keep` puts each result into a table on your disk, which grows from lesson to
@@ -280,7 +281,7 @@ results, answers = {}, {}
 for name in candidates:
     for task, asked in (("general", general), ("company", company)):
         prompts, ask_it = [prompt_for(name, q) for q in asked], partial(answers_of, name)
-        run = evaluate.run(name, task, asked, prompts, ask_it, partial(count, name), progress=False)
+        run = evaluate.run(name, task, asked, prompts, ask_it, partial(count, name))
         results[name, task], answers[name, task] = run
         evaluate.keep(results[name, task])
 
@@ -410,9 +411,10 @@ print("Nothing said about it: ", sum(not row["tunable"] for row in catalogue), "
 # %% [markdown]
 # ## The verdict on rounds
 #
-# The rule, fixed before the run: the claim is supported if the general set would have misled you, and if the catalogue
-# names models that cannot be tuned. *Misled* means: a candidate's two intervals do not meet, or the best candidate of
-# the general set lies below the best of the company set, interval under interval.
+# The rule: the claim is supported if the general set would have misled you, and if the catalogue names models that
+# cannot be tuned. *Misled* means: a candidate's two intervals do not meet, or the best candidate of the general set
+# lies below the best of the company set, interval under interval. (This part was made stricter once, after a trial
+# run. The verdict was the same before and after.)
 
 # %%
 best, favourite = order["company"][0], order["general"][0]
@@ -499,7 +501,7 @@ show(fig, f"Scatter chart: {words}. On the frontier: {', '.join(edge)}.")
 
 # %%
 my_prediction = None
-predict("C03", my_prediction, lesson="02")
+predict("C03", as_share(my_prediction), lesson="02")
 
 # %%
 some = general[:8] + company[:8]
@@ -582,6 +584,12 @@ print(f"weights that chat tuning changed: {changed:.0%}")
 #
 # The verdict's rule: supported if `chat` grew out of `base` (cosine at least 0.5, and below 0.1 for the stranger), and
 # in messages it gives at least 30 points more usable answers.
+#
+# ### How this comparison came about
+#
+# Know its history. While the lesson was written, its first form said *not supported*: the stranger
+# was seed 0, and the weights of the norms, which are all near 1 in every model, were counted too. Both were mistakes,
+# and were mended *after* the result was seen. The limits did not move. A change like this belongs on the page.
 
 # %%
 gain = good["chat", "messages"] - good["base", "messages"]
@@ -776,7 +784,7 @@ print(sent[:420])
 
 # %%
 my_prediction = None
-predict("C05", my_prediction, lesson="02")
+predict("C05", as_share(my_prediction), lesson="02")
 
 # %% [markdown]
 # ## Exercise 2.6: open, closed, unknown
@@ -877,23 +885,33 @@ for name in services:
 # | access control, filter, log | you build them | some come with it | come with it |
 
 # %%
-closed = [row for row in sorted_rows["closed"] if row["deployment"]]
-on_own = np.mean(["own" in row["deployment"].split(";") for row in closed])
-metered = np.mean([bool(row["price_in"]) for row in closed])
+closed = sorted_rows["closed"]
+used = [row["deployment"].split(";") for row in closed if row["deployment"]]
+on_own, metered = sum("own" in ways for ways in used), sum(bool(row["price_in"]) for row in closed)
 in_clear = company[0].answer in sent
+least = min(len(used) - on_own, metered) / len(closed)  # every empty cell counted as a no
+most = 1 - on_own / len(closed)  # every empty cell counted as a yes
+decided = least >= 0.9 or most < 0.9 or not in_clear
+
+# %%
 verdict(
     "C05",
-    measured=float(on_own),
-    supported=on_own <= 0.1 and metered >= 0.9 and in_clear,
-    scope="computed",
-    note=f"{len(closed)} closed models whose deployment is known; {metered:.0%} have a price by the token; the request "
-    f"holds the company's value as readable text: {in_clear}",
+    measured=on_own / len(used),
+    supported=least >= 0.9 and in_clear if decided else None,
+    scope="computed" if decided else "not decidable at this size",
+    note=f"{len(closed)} closed models: for {len(used)} the deployment is known, for {metered} a price by the token; "
+    f"the request holds the company's value as readable text: {in_clear}",
     lesson="02",
 )
 
 # %% [markdown]
-# The rule was: at most one in ten on your own machine, at least nine in ten with a metered price, and the company's
-# text readable in the request. *On trust* means a contract. OpenAI, for one, states that API data are not used for
+# The rule was: of *all* closed models at most one in ten on your own machine, at least nine in ten with a metered
+# price, and the company's text readable in the request. Where an empty cell of the catalogue could tip it, nothing is
+# decided.
+#
+# ### On trust
+#
+# That means a contract. OpenAI, for one, states that API data are not used for
 # training unless you agree, and that logs for abuse monitoring are kept for up to 30 days by default ([data
 # controls](https://developers.openai.com/api/docs/guides/your-data)).
 #

@@ -117,7 +117,17 @@ def test_the_tokenizer_keeps_every_text(text):
     assert tok.decode(ids, skip_special_tokens=True) == text
 
 
-def test_a_killed_run_goes_on_where_it_was(runs, monkeypatch):
+@pytest.fixture
+def exact(monkeypatch):
+    """Arithmetic that gives the same bits each time: one format, one thread."""
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(train, "fast_dtype", lambda: torch.float32)
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_a_killed_run_goes_on_where_it_was(runs, exact, monkeypatch):
     whole = train.train(4, 2, say=lambda text: None, **SMALL)
     (runs / "state.pt").unlink()
     good, calls = train.batch, []

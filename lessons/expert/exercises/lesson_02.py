@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from expert.evaluate import Result
 from expert.exercises import Case, Exercise, Mistake, Option, Part, Question
 

@@ -33,6 +33,7 @@ from collections import Counter
 import numpy as np
 import torch
 from expert import check, corpus, data_folder, hint, ledger, models, predict, quiz, solution, verdict  # noqa: F401
+from expert.claims import as_share
 from expert.figures import COLOURS, HATCHES, LINES, MARKERS, chart, picture, show
 
 # %% [markdown]
@@ -75,19 +76,21 @@ for item in by_name["Phi-3-mini-4k-instruct"]["note"].split(" | ")[:2]:
 #
 # A *modality* is a kind of thing a model reads or writes: sound, image, text. Greta's four jobs:
 #
-# 1. **voice**: turn what technicians dictate in the van into text. The van's laptop has 2 GB to spare, and nothing
-#    may leave it.
-# 2. **search**: find the right passage among short ones, on an old office computer.
-# 3. **answers**: answer questions from documents, on the company's own GPU with 10 GB for the weights. The company
-#    must be able to tune it.
-# 4. **photos**: read the name plate on a photograph. No hardware, as cheap as possible.
+# | job | what for | where | limit | of those that fit |
+# |---|---|---|---|---|
+# | **voice** | write down what technicians dictate | the van's laptop, nothing leaves it | 2 GB of weights | largest |
+# | **search** | find the right one of many short passages (256 tokens) | an old office computer | 2 GB | smallest |
+# | **answers** | answer from documents (4,000 tokens), can be tuned | the company's own GPU | 10 GB | newest |
+# | **photos** | read the name plate on a photograph | a service, no hardware | 1 dollar a million tokens | cheapest |
+#
+# Weights of her own need a licence for any use.
 
 # %% [markdown]
 # An *embedding* is a list of numbers that stands for the meaning of a text; similar texts get similar lists.
-# *Serverless* means: somebody runs the model for you, and you pay for each token.
+# *Serverless* means: somebody runs the model for you, and you rent no machine. *Own* means on your own hardware.
 #
-# As data, a *brief* has three kinds of condition on columns, and a wish for one of the models that are left. Two bytes
-# a weight are usual, so 2 GB hold 1 billion weights.
+# As data, a *brief* has three kinds of condition on columns, and a wish. Two bytes a weight are usual, so 2 GB hold 1
+# billion weights.
 
 # %%
 FREE = ["MIT", "Apache-2.0", "Apache 2.0"]  # licences that allow any use; one of them is written in two ways
@@ -163,7 +166,8 @@ def best(brief):
 #
 # > **C01.** The right model depends on the task, the data and the money; models differ by what they read and write.
 #
-# Predict: with how many different models will the four jobs end, from 1 to 4? Write a number, or leave `None`.
+# Claims come where they fit, not in the order of their numbers. Predict: with how many different models will the four
+# jobs end, from 1 to 4? Write a number, or leave `None`.
 
 # %%
 my_prediction = None
@@ -193,45 +197,57 @@ def left_after_each(brief):
 
 
 # %%
+def largest_cut(brief):
+    names = [column for kind in ("needs", "at_most", "at_least") for column in brief[kind]]
+    counts = left_after_each(brief)
+    return min(zip(counts[1:], counts, names, strict=False), key=lambda c: c[0] / max(c[1], 1))[2]
+
+
 fig, ax = chart("Each condition leaves fewer models", x="conditions applied", y="models left (log scale)")
 for i, (job, brief) in enumerate(briefs.items()):
-    counts = left_after_each(brief)
-    ax.plot(counts, color=COLOURS[i], marker=MARKERS[i], linestyle=LINES[i], label=job)
+    label = f"{job}: {largest_cut(brief)}"
+    ax.plot(left_after_each(brief), color=COLOURS[i], marker=MARKERS[i], linestyle=LINES[i], label=label)
 ax.set_yscale("log")
 ax.set_yticks([1, 3, 10, 30, 90], labels=["1", "3", "10", "30", "90"])
 ax.minorticks_off()
-ax.legend(title="job")
-words = "; ".join(f"{job} {', '.join(map(str, left_after_each(brief)))}" for job, brief in briefs.items())
+ax.legend(title="job: condition that cuts most", fontsize=9)
+words = "; ".join(
+    f"{job} {', '.join(map(str, left_after_each(b)))}, most cut by {largest_cut(b)}" for job, b in briefs.items()
+)
 show(fig, f"Line chart of models left after each condition: {words}.")
 
 # %% [markdown]
-# The claim names three things: the task, the data, the money. So change one at a time in the job *answers*: it must
-# read photographs too; its data may go to a service; there is money for a GPU with 80 GB.
+# The claim names three things: the task, the data, the money. Change one after the other in the job *answers*.
+#
+# The data twice: first they may go to a service, and nothing else changes. Then the conditions on weights of your own
+# go too, size and licence; tunable and 4,000 tokens stay.
 
 # %%
-text_service = {"modality_in": ["text"], "modality_out": ["text"], "deployment": ["serverless"]}
+service = answers["needs"] | {"deployment": ["serverless"]}
+not_ours = {column: words for column, words in service.items() if column != "licence"}
 changes = {
     "as it was": answers,
-    "task: photographs too": answers | {"needs": answers["needs"] | {"modality_in": ["image"]}},
-    "data: may leave the house": answers | {"needs": text_service, "at_most": {}},
+    "task: read photographs": answers | {"needs": answers["needs"] | {"modality_in": ["image"]}},
+    "data: a service, all else as it was": answers | {"needs": service},
+    "data: a service, no weights of ours": answers | {"needs": not_ours, "at_most": {}},
     "money: a GPU with 80 GB": answers | {"at_most": {"parameters": 40e9}},
 }
 for change, brief in changes.items():
-    print(f"{change:<27}{best(brief)}")
+    print(f"{change:<37}{best(brief)}")
 
 # %% [markdown]
-# The verdict asks for two things: four different picks for four jobs, and another pick after each of the three
-# changes.
+# The verdict asks for two things: four different picks for four jobs; and for the task, the data and the money, at
+# least one change each that moves the pick.
 
 # %%
 different = len(set(picks.values()))
-moved = sum(best(brief) != best(answers) for brief in changes.values())
+moved = [change for change, brief in changes.items() if best(brief) != best(answers)]
 verdict(
     "C01",
     measured=different,
-    supported=different == len(briefs) and moved == len(changes) - 1,
+    supported=different == len(briefs) and {change.split(":")[0] for change in moved} == {"task", "data", "money"},
     scope="computed",
-    note=f"{different} picks for {len(briefs)} jobs; {moved} of {len(changes) - 1} changes move the pick",
+    note=f"{different} picks for {len(briefs)} jobs; {len(moved)} of {len(changes) - 1} changes move the pick",
     lesson="01",
 )
 
@@ -241,18 +257,9 @@ verdict(
 #
 # ## What models read and write
 #
-# All these models turn one thing into another. The drawing sorts them by what goes in and what comes out.
-
-# %%
-picture(
-    "01-kinds.svg",
-    "Drawing: sound, images and text go in on the left; text, images and embeddings come out on the right. Whisper "
-    "turns sound into text, Stable Diffusion text into images, MiniLM text into embeddings, Phi-3 text into text.",
-)
-
-# %% [markdown]
-# What a model can write follows from what it was trained on. Here are seven models and their training data, as their
-# makers describe it.
+# All these models turn one thing into another. What a model can write follows from the task it was trained on; the
+# training data give a clue. Here they are for seven models, as their makers describe them. LAION-5B is a collection of
+# pictures with captions, The Stack one of program code.
 
 # %%
 seven = ("BERT-base", "Stable Diffusion 2.0", "CodeParrot-1.5B", "all-MiniLM-L6-v2", "DALL-E 2", "whisper-large")
@@ -266,8 +273,9 @@ for name in seven:
 # **Goal:** a dictionary `writes` with the seven names as keys. The value is `"text"`, `"image"` or `"embedding"`.
 # Program code counts as text.
 #
-# **Example of an entry:** `"Stable Diffusion 2.0": "image"`. Look at the training data above. One hint: a model
-# trained to fill gaps in text, or to compare pairs of sentences, gives numbers that stand for meaning.
+# **Example of an entry**, of a model that is not among the seven: `"Midjourney": "image"`. Look at the training data
+# above. One hint: a model trained to fill gaps in text, or to compare pairs of sentences, gives numbers that stand for
+# meaning.
 
 # %%
 ### BEGIN SOLUTION
@@ -284,7 +292,17 @@ writes = {
 writes = check("1.2", writes)
 
 # %% [markdown]
-# Stuck? `hint("1.2")`, then `solution("1.2")`. Is there a model in the catalogue that writes two kinds?
+# Stuck? `hint("1.2")`, then `solution("1.2")`. The same as a drawing:
+
+# %%
+picture(
+    "01-kinds.svg",
+    "Drawing: sound, images and text go in on the left; text, images and embeddings come out on the right. Whisper "
+    "turns sound into text, Stable Diffusion text into images, MiniLM text into embeddings, Phi-3 text into text.",
+)
+
+# %% [markdown]
+# Does the catalogue list a model that writes two kinds? It lists what one page said of each; a model may do more.
 
 # %%
 kinds = Counter(row["modality_out"] for row in catalogue)
@@ -345,7 +363,7 @@ def shape_of(config, parameters, bytes_each):
 
 tiny = models.load("tiny")
 shape = shape_of(tiny.model.config, tiny.weights, 4)
-estimate = memory(shape, tokens=250)
+estimate = memory(shape, 250)
 print(shape)
 
 # %% [markdown]
@@ -391,7 +409,7 @@ from transformers import Phi3Config, Phi3ForCausalLM
 config = Phi3Config()  # its defaults are those of Phi-3-mini
 with torch.device("meta"):
     parameters = Phi3ForCausalLM(config).num_parameters()
-phi3 = memory(shape_of(config, parameters, 2), tokens=4096)
+phi3 = memory(shape_of(config, parameters, 2), 4096)
 print(f"Phi-3-mini: {parameters:,} weights; a cache of {phi3['cache'] / 4096:,.0f} bytes a token in 16 bits")
 
 # %%
@@ -418,7 +436,8 @@ show(fig, f"Stacked bar chart of memory by use: {words}.")
 
 # %% [markdown]
 # Ten chats at once need three times the memory of the weights: a service that answers many people is built around this
-# cache. And training all weights needs what no small GPU has. Lessons 07 and 08 are about training without it.
+# cache. The bar for training is a lower bound: activations come on top, and so does a second copy of the weights in
+# 32 bits where one is kept (*In practice*; 15 GB here). Lessons 07 and 08 are about training without all this.
 #
 # ## What does it cost a month?
 #
@@ -448,8 +467,8 @@ def monthly_cost(calls, tokens_in, tokens_out, price_in, price_out):
 monthly_cost = check("1.4", monthly_cost)
 
 # %% [markdown]
-# Stuck? `hint("1.4")`, then `solution("1.4")`. The bill for each model in the catalogue that writes text and has both
-# prices:
+# Stuck? `hint("1.4")`, then `solution("1.4")`. The bill for each model in the catalogue that reads and writes text
+# and has both prices:
 
 
 # %%
@@ -471,32 +490,42 @@ for y, row in enumerate(priced):
     ax.annotate(f" {bill(row):,.2f}", (bill(row), y), va="center", fontsize=9)
 ax.set_xscale("log")
 ax.set_xlim(right=bill(dear) * 3)
+ax.set_xticks([1, 10, 100], labels=["1", "10", "100"])
 ax.set_yticks(range(len(priced)), labels=[row["name"] for row in priced], fontsize=9)
 handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
 ax.legend(list(handles.values()), list(handles), loc="lower right")
 show(fig, "Bar chart of dollars a month: " + ", ".join(f"{row['name']} {bill(row):,.2f}" for row in priced) + ".")
 
 # %% [markdown]
-# The prices were read on different days; some are of models that nobody sells any more. For this traffic most bills are
-# small beside a person's wage, so price alone rarely decides. What else comes with a model that somebody runs for you?
+# The prices were read on different days, and some rows give no day; some models nobody sells any more. For this traffic
+# most bills are small beside a person's wage, so price alone rarely decides. What else comes with a model that somebody
+# runs for you?
 #
 # > **C05.** A closed model is run for you, is paid by use, and takes your data on trust.
 #
-# *Closed* means that the weights are not given out. Predict: which share of the closed models in the catalogue, of
-# those whose way of use is known, can you *only* have as a service? From 0 to 1.
+# *Closed* means that the weights are not given out. Predict: for which share of the closed models does the catalogue
+# know a price by the token? From 0 to 1.
 
 # %%
 my_prediction = None
-predict("C05", my_prediction, lesson="01")
+predict("C05", as_share(my_prediction), lesson="01")
 
 # %%
-closed = [row for row in catalogue if row["open_weights"] == "no" and row["deployment"]]
-open_ones = [row for row in catalogue if row["open_weights"] == "yes" and row["deployment"]]
-served_only = np.mean(["own" not in row["deployment"].split(";") for row in closed])
-metered = np.mean([bool(row["price_in"]) for row in closed])
-open_own = np.mean(["own" in row["deployment"].split(";") for row in open_ones])
-print(f"{len(closed)} closed models: {served_only:.0%} as a service only, {metered:.0%} with a price by the token")
-print(f"{len(open_ones)} open ones: {open_own:.0%} may run on your own hardware")
+closed = [row for row in catalogue if row["open_weights"] == "no"]
+used = [row["deployment"].split(";") for row in closed if row["deployment"]]
+served = sum("own" not in ways for ways in used)
+metered = sum(bool(row["price_in"]) for row in closed)
+print(f"{len(closed)} closed models; way of use known for {len(used)}: {served} of them as a service only")
+print(f"a price by the token known for {metered} of {len(closed)}; neither known:")
+print("  " + ", ".join(row["name"] for row in closed if not row["deployment"] and not row["price_in"]))
+
+# %% [markdown]
+# And for some services the catalogue does not know whether they are closed, because no source says so. They are not
+# counted:
+
+# %%
+unsure = [row["name"] for row in catalogue if not row["open_weights"] and row["deployment"] == "serverless"]
+print(f"{len(unsure)} services: {', '.join(unsure)}")
 
 # %% [markdown]
 # Where does your text go? For the month above, three ways side by side. Each call carries the question *and* the
@@ -514,22 +543,26 @@ print(f"{'open, own machine':<22}the price of a machine and its keeper, {0:.2f} 
 
 # %% [markdown]
 # What happens to these tokens at the service is written in its terms. You can read them; you cannot check them. That is
-# what *on trust* means. The verdict: at least nine in ten closed models are to be had as a service only, and at least
-# nine in ten have a price by the token.
+# what *on trust* means. The verdict wants nine in ten of *all* closed models to be had as a service only, and nine in
+# ten to have a price by the token. Where an unknown cell could tip it, nothing is decided.
 
 # %%
+least = min(served, metered) / len(closed)  # every unknown cell counted as a no
+most = 1 - sum("own" in ways for ways in used) / len(closed)  # every unknown cell counted as a yes
+decided = least >= 0.9 or most < 0.9
 verdict(
     "C05",
-    measured=float(served_only),
-    supported=bool(served_only >= 0.9 and metered >= 0.9),
-    scope="computed",
-    note=f"{len(closed)} closed models; {metered:.0%} metered; {outside:.1f} million tokens a month leave the house",
+    measured=metered / len(closed),
+    supported=least >= 0.9 if decided else None,
+    scope="computed" if decided else "not decidable at this size",
+    note=f"of {len(closed)} closed models {served} are known to be a service only, {metered} to have a price by the "
+    f"token; nine in ten of all was the rule; {outside:.1f} million tokens a month leave the house",
     lesson="01",
 )
 
 # %% [markdown]
-# Being paid by use is no mark of closed models alone: an open one can be had as a service too, as the second line
-# above shows. Only the third line keeps the text in the house.
+# Lesson 02 looks at what such a service gets to read. And being paid by use is no mark of closed models: an open one
+# can be had as a service too, as the second line above shows. Only the third keeps the text in the house.
 #
 # ## Open weights
 #
@@ -563,11 +596,7 @@ allowed = check("1.5", allowed)
 # %%
 weights_given = [row for row in catalogue if row["open_weights"] == "yes"]
 free = np.mean([row["licence"] in FREE for row in weights_given])
-followed = {row["successor_of"] for row in catalogue}
-old = [row for row in weights_given if row["released"] and row["released"] < "2024-11"]
-left_alone = [row["name"] for row in old if row["name"] not in followed]
 print(f"{len(weights_given)} models with open weights; {free:.0%} under a licence for any use (MIT or Apache)")
-print(f"{len(old)} of them from before November 2024; no successor in the catalogue: {len(left_alone)}")
 
 # %% [markdown]
 # ## Look inside
@@ -593,11 +622,12 @@ print("The first numbers of its first row:", [round(x, 3) for x in embeddings[0,
 
 # %% [markdown]
 # This tensor has one row for each token of the vocabulary. The row *is* the token for the model: it is all the model
-# gets to see of it. So what if two words change places?
+# gets to see of it. In tiny-phi3 it also serves to choose the word to write: input and output are *tied*. So what if
+# two words change places? A third, *old*, is left alone.
 
 # %%
 model = models.load(PROFILE)
-opposites = [f"What is the opposite of {word}?" for word in ("hot", "fast", "open")]
+opposites = [f"What is the opposite of {word}?" for word in ("hot", "open", "old")]
 first = models.generate(model, opposites)
 print(dict(zip(opposites, first, strict=True)))
 
@@ -623,19 +653,26 @@ def swap_rows(matrix, i, j):
 swap_rows = check("1.6", swap_rows)
 
 # %% [markdown]
-# Stuck? `hint("1.6")`, then `solution("1.6")`. Now exchange *hot* and *fast* in the model, and ask again.
+# Stuck? `hint("1.6")`, then `solution("1.6")`. Now exchange *hot* and *open* in the model, and ask again. Each of the
+# two words is one token, so there is one row each to move.
+
 
 # %%
-hot, fast = (model.tokenizer(f" {word}", add_special_tokens=False)["input_ids"][-1] for word in ("hot", "fast"))
+def token_of(word):
+    token = model.tokenizer(f" {word}", add_special_tokens=False)["input_ids"][-1]
+    assert model.tokenizer.decode([token]).strip() == word, f"{word} is more than one token"
+    return token
+
+
 weight = model.model.get_input_embeddings().weight
 original = weight.detach().clone()
 with torch.no_grad():
-    weight.copy_(swap_rows(original.clone(), hot, fast))
+    weight.copy_(swap_rows(original.clone(), token_of("hot"), token_of("open")))
 changed = models.generate(model, opposites)
 print(dict(zip(opposites, changed, strict=True)))
 
 # %% [markdown]
-# Asked about *hot*, the model now sees the numbers of *fast*, and the other way round. You moved two rows and nothing
+# Asked about *hot*, the model now sees the numbers of *open*, and the other way round. You moved two rows and nothing
 # else, and no maker had to agree. Put them back, and check that the model is what it was:
 
 # %%
@@ -647,23 +684,25 @@ restored = again == first and torch.equal(weight, original)
 print(f"{answers_changed} of 3 answers changed; after putting the rows back, all as before: {restored}")
 
 # %% [markdown]
-# The verdict asks for: an answer that changed and came back; at least half of the open models under a licence for any
-# use; and at least one old model that the catalogue knows no successor of ("may lose its maintainers").
+# The verdict asks for: an answer that changed and came back, and at least half of the open models under a licence for
+# any use. The second half of the claim, *may lag behind and lose its maintainers*, is not tested: the catalogue cannot
+# tell who still cares for a model.
 
 # %%
 verdict(
     "C04",
     measured=answers_changed,
-    supported=bool(answers_changed > 0 and restored and free >= 0.5 and left_alone),
+    supported=bool(answers_changed > 0 and restored and free >= 0.5),
     scope="mechanism shown here",
-    note=f"{free:.0%} of the open models under a licence for any use; {len(left_alone)} old ones with no known "
-    "successor; whether open models lag in quality is not tested",
+    note=f"{free:.0%} of the open models under a licence for any use; whether they lag or lose their maintainers is "
+    "not tested",
     lesson="01",
 )
 
 # %% [markdown]
-# That the catalogue knows no successor is a weak sign: a model may be cared for without a new edition. And closed
-# models are switched off too; then nobody can run them any more.
+# Closed models lose their maintainers too: they are switched off, and then nobody can run them any more.
+#
+# This is half of the lesson, and a good place for a pause.
 #
 # ## Where weights come from
 #
@@ -739,8 +778,8 @@ for name in five:
 # %% [markdown]
 # ## Exercise 1.7: what was built on what?
 #
-# **Goal:** a dictionary `built_on`. The keys are the five names. The value is the model it was built on, as the line
-# above calls it (`"LLaMA 7B"`, `"T5"` or `"Phi-4"`), or `None` if it was trained from raw text.
+# **Goal:** a dictionary `built_on`. The keys are the five names. The value is the model it was built on, written as its
+# line above begins, or `None` if it was trained from raw text.
 #
 # **Example of an entry:** `"Flan-T5-XXL": "T5"`.
 
@@ -845,18 +884,18 @@ mask = check("1.8", mask)
 
 # %% [markdown]
 # Stuck? `hint("1.8")`, then `solution("1.8")`. That was theory. Now look where the models *really* look: run each on
-# one sentence, and mark every place that any head of any layer gives some attention to.
+# one sentence, and mark every place that any head of any layer gives some attention to. (A *head* is one of several
+# parts of a layer that look on their own.)
 
 
 # %%
 def seen(attentions):
-    return (torch.stack(attentions).amax(dim=(0, 1, 2)) > 0).int().numpy()
+    return (torch.stack(attentions).amax(dim=(0, 1, 2)) > 0).int().numpy()  # over layers, texts and heads
 
 
 sentence = "The pump stopped because the oil was low."
 ids = {"MiniLM": embedder.tokenizer(sentence)["input_ids"], "tiny-phi3": tiny.tokenizer(sentence)["input_ids"]}
 ids["tiny-seq2seq"] = t5_tokenizer(sentence)["input_ids"]
-
 ids = {name: torch.tensor([numbers]) for name, numbers in ids.items()}
 
 # %%
@@ -876,13 +915,24 @@ found["tiny-seq2seq reads"] = ("encoder", seen(both.encoder_attentions))
 found["... writes"] = ("decoder", seen(both.decoder_attentions))
 found["... looks across"] = ("cross", seen(both.cross_attentions))
 
+# %% [markdown]
+# Five tables, each beside the kind it should be. Does your mask foretell them?
+
 # %%
 for name, (kind, table) in found.items():
     same = np.array_equal(np.array(mask(kind, *table.shape)), table)
     print(f"{name:<20}{kind:<9}{table.shape[0]:>3} x {table.shape[1]:<3} as your mask says: {same}")
 
+# %% [markdown]
+# The same as a picture:
+
 # %%
-fig, ax = chart("Who may look at whom", x="looked at (first token on the left)", y="looking", figsize=(11, 3.4))
+fig, ax = chart(
+    "Who may look at whom",
+    x="looked at (first token on the left)",
+    y="looking (first one at the top)",
+    figsize=(11, 3.4),
+)
 left = 0
 for i, (name, (_, table)) in enumerate(found.items()):
     for value, marker, size in ((1, "s", 42), (0, ".", 8)):
@@ -890,7 +940,7 @@ for i, (name, (_, table)) in enumerate(found.items()):
         ax.scatter(left + across, -down, marker=marker, s=size, color=COLOURS[min(i, 2)])
     ax.text(left, 1.2, name, fontsize=10)
     left += max(table.shape[1], 11) + 2
-ax.set(xticks=[], yticks=[0, -5, -10], yticklabels=["token 1", "6", "11"], ylim=(-12.5, 2.6))
+ax.set(xticks=[], yticks=[], ylim=(-12.5, 2.6))
 ax.grid(False)
 words = "; ".join(f"{name} {int(table.sum())} of {table.size} places" for name, (_, table) in found.items())
 show(fig, f"Squares where a token may look, dots where it may not. {words}. The decoders' squares form a triangle.")
@@ -919,15 +969,16 @@ for name, (run, tokenizer) in runs.items():
 # ## Each one at work
 #
 # Three tasks for all three, each one the home task of one of them: *search* (find the passage), *answer* (from a
-# passage, in a sentence) and *sum up* (a fault log, in a sentence). Predict: which share of the log's facts will
-# tiny-seq2seq get right? From 0 to 1.
+# passage) and *sum up* (a fault log, in a sentence). Predict: which share of the facts will tiny-seq2seq get right, in
+# logs worded otherwise than those of its training? From 0 to 1.
 
 # %%
 my_prediction = None
-predict("C07", my_prediction, lesson="01")
+predict("C07", as_share(my_prediction), lesson="01")
 
 # %% [markdown]
-# **Search.** 30 questions, 200 passages. The model's numbers for all tokens of a text are averaged into one list; the
+# **Search.** 30 questions, every fourth of the list (`tune` is the part of the questions that may be used for trying
+# things out), and 200 passages. The model's numbers for all tokens of a text are averaged into one list; the
 # passage whose list is most like the question's is the one found.
 
 
@@ -942,7 +993,7 @@ def vectors(run, tokenizer, texts):
 
 
 # %%
-asked = corpus.questions(split="tune", kind="single_fact")[:30]
+asked = corpus.questions(split="tune", kind="single_fact")[::4][:30]
 passages = {p.id: p.text for p in corpus.passages()}
 pool = list(dict.fromkeys([i for q in asked for i in q.passages] + list(passages)))[:200]
 found_first = {}
@@ -953,8 +1004,8 @@ for name, (run, tokenizer) in runs.items():
     print(f"{name:<23}finds {found_first[name]:.0%} (a blind guess: {1 / len(pool):.1%})")
 
 # %% [markdown]
-# **Answer.** 12 questions, each with the right passage. MiniLM cannot be asked. tiny-seq2seq can, though it has never
-# seen a question.
+# **Answer.** 12 of the questions, each with the right passage. MiniLM cannot be asked. tiny-seq2seq can, though it has
+# never seen a question. A reply counts if the right *value* stands in it; the sentence around it may be wrong.
 
 
 # %%
@@ -965,19 +1016,21 @@ def write_with_t5(texts):
     return t5_tokenizer.batch_decode(written, skip_special_tokens=True)
 
 
-some = asked[:12]
+some = asked[::2][:12]
 prompts = [f"[1] {passages[q.passages[0]]}\n\n{q.question}" for q in some]
 replies = {"tiny-phi3": models.generate(tiny, prompts), "tiny-seq2seq": write_with_t5(prompts)}
-for name, texts in replies.items():
-    print(f"{name:<13}{texts[0][:110]}")
+for q, reply in list(zip(some, replies["tiny-phi3"], strict=True))[:3]:
+    print(f"{q.question}\n    expected {q.answer!r}, tiny-phi3: {reply}")
+print(f"and tiny-seq2seq: {replies['tiny-seq2seq'][2][:90]}")
 
 # %% [markdown]
-# **Sum up.** 12 fault logs of invented pumps, none of which tiny-seq2seq was trained on. Here is one:
+# **Sum up.** 24 fault logs of invented pumps with an alarm code, none of them seen in training: 12 in wordings that
+# tiny-seq2seq was trained on, and 12 in new wordings. One of the new ones:
 
 # %%
 with open(folder / "held_out.jsonl", encoding="utf-8") as file:
-    logs = [json.loads(line) for line in file]
-logs = [log for log in logs if log["wordings"] == "trained" and log["code"]][:12]
+    held_out = [log for log in map(json.loads, file) if log["code"]]
+known, logs = ([log for log in held_out if log["wordings"] == kind][:12] for kind in ("trained", "new"))
 print(logs[0]["text"])
 print("\nExpected:", logs[0]["summary"])
 
@@ -985,7 +1038,7 @@ print("\nExpected:", logs[0]["summary"])
 summaries = {"tiny-seq2seq": write_with_t5([log["text"] for log in logs])}
 requests = [f"[1] {' '.join(log['text'].splitlines())}\n\nSum up the log in one sentence." for log in logs]
 summaries["tiny-phi3"] = models.generate(tiny, requests, max_new_tokens=60)
-summaries["the last line, copied"] = [log["text"].splitlines()[-1] for log in logs]
+summaries["last line, copied"] = [log["text"].splitlines()[-1] for log in logs]
 for name, texts in summaries.items():
     print(f"{name}: {texts[0]}")
 
@@ -995,14 +1048,21 @@ for name, texts in summaries.items():
 
 
 # %%
-def facts_right(texts):
+def facts_right(texts, logs=logs):
     parts = ("pump", "date", "code", "cause", "action", "state")
     return np.mean([log[part] in text for log, text in zip(logs, texts, strict=True) for part in parts])
 
 
+# %%
+summed_up = {name: facts_right(texts) for name, texts in summaries.items()}
+of_known = write_with_t5([log["text"] for log in known])
+for words, texts, these in (("trained on", of_known, known), ("new", summaries["tiny-seq2seq"], logs)):
+    whole = sum(text == log["summary"] for text, log in zip(texts, these, strict=True))
+    print(f"wordings {words}: {facts_right(texts, these):.0%} of the facts, {whole} of 12 sentences right as a whole")
+
+# %%
 from expert.evaluate import exact_match
 
-summed_up = {name: facts_right(texts) for name, texts in summaries.items()}
 answered = {
     name: np.mean([exact_match(t, [q.answer, *q.variants]) for t, q in zip(texts, some, strict=True)])
     for name, texts in replies.items()
@@ -1016,11 +1076,12 @@ table = {
         found_first["tiny-seq2seq's encoder"], answered["tiny-seq2seq"], summed_up["tiny-seq2seq"]
     ),
 }  # fmt: skip
+print(f"{'':<21}{'search':>9}{'answer':>9}{'sum up':>9}")
 for name, shares in table.items():
     print(f"{name:<21}" + "".join(f"{'cannot' if s is None else format(s, '.0%'):>9}" for s in shares))
 
 # %%
-fig, ax = chart("Three building plans, three tasks", x="task", y="right (%)")
+fig, ax = chart("Three building plans, three tasks", x="task, and what is counted", y="share (%)")
 for i, (name, shares) in enumerate(table.items()):
     for x, share in enumerate(shares):
         place = x + (i - 1) * 0.27
@@ -1029,35 +1090,42 @@ for i, (name, shares) in enumerate(table.items()):
         ax.annotate(words, (place, 100 * (share or 0)), ha="center", va="bottom", fontsize=9)
 handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
 ax.legend(list(handles.values()), list(handles), fontsize=9, loc="upper center")
-ax.set_xticks(range(3), labels=["search\n(30 questions)", "answer\n(12 questions)", "sum up\n(12 logs, 6 facts each)"])
+ax.set_xticks(
+    range(3),
+    labels=[
+        "search: right passage\n(30 questions)",
+        "answer: value found\n(12 questions)",
+        "sum up: facts found\n(12 logs, 6 each)",
+    ],
+)
 ax.set_ylim(0, 150)
 ax.set_yticks(range(0, 101, 20))
 words = "; ".join(name + " " + ", ".join("cannot" if s is None else f"{s:.0%}" for s in v) for name, v in table.items())
-show(fig, f"Bar chart of right results in search, answer, sum up: {words}.")
+show(fig, f"Bar chart of passages found in search, values in answers, facts in summaries: {words}.")
 
 # %% [markdown]
 # The verdict asks, of each model at its home task: MiniLM finds at least one passage in five and has no way to write;
-# tiny-phi3 answers at least half of the questions; tiny-seq2seq gets at least half of the facts, and at least 20
-# points more than a copy of the last line.
+# tiny-phi3's answers hold the value for at least half of the questions; tiny-seq2seq gets at least half of the facts of
+# the logs in new wordings, and at least 20 points more than a copy of the last line.
 
 # %%
 encoder_reads = found_first["MiniLM"] >= 0.2 and not bert.can_generate()
 decoder_writes = tiny.model.can_generate() and answered["tiny-phi3"] >= 0.5
-does_both = summed_up["tiny-seq2seq"] >= max(0.5, summed_up["the last line, copied"] + 0.2)
+does_both = summed_up["tiny-seq2seq"] >= max(0.5, summed_up["last line, copied"] + 0.2)
 verdict(
     "C07",
     measured=float(summed_up["tiny-seq2seq"]),
     supported=bool(encoder_reads and decoder_writes and does_both),
     scope="mechanism shown here",
-    note=f"encoder {found_first['MiniLM']:.0%} found, decoder {answered['tiny-phi3']:.0%} answered, copied last line "
-    f"{summed_up['the last line, copied']:.0%}; each model was trained for its own task",
+    note=f"encoder {found_first['MiniLM']:.0%} found, decoder {answered['tiny-phi3']:.0%} of the values, copied last "
+    f"line {summed_up['last line, copied']:.0%} of the facts; each model was trained for its own task",
     lesson="01",
 )
 
 # %% [markdown]
 # Read it with care. That a model is good at one task and not at another follows from its training as much as from its
 # plan: a T5 can be trained to answer, and a decoder to sum up. The plan alone decides who may look at whom, and who has
-# a next token to write. And a decoder reads too, from left to right: tiny-phi3's answers came out of a passage.
+# a next token to write. And a decoder reads too, from left to right: tiny-phi3's values came out of a passage.
 #
 # ## One embedding, three uses
 #
@@ -1068,16 +1136,16 @@ verdict(
 
 # %%
 my_prediction = None
-predict("C06", my_prediction, lesson="01")
+predict("C06", as_share(my_prediction), lesson="01")
 
 # %% [markdown]
 # **Classify.** Brightwater's customers send tickets, and dispatch sorts them into twelve classes. Embed the tickets,
-# and let scikit-learn draw borders between the classes. It learns from the sites with even numbers and is tested on
-# the others.
+# and let scikit-learn draw borders between the classes (the method is called *logistic regression*). It learns from the
+# sites with even numbers and is tested on the others.
 
 # %%
 from sklearn.cluster import AgglomerativeClustering
-from sklearn.dummy import DummyClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 tickets = corpus.tickets()
@@ -1088,19 +1156,27 @@ print(f"{len(tickets)} tickets, {texts.shape[1]} numbers each; {test.sum()} to t
 print(f"{tickets[1].text!r} -> {tickets[1].triage}")
 
 # %% [markdown]
-# The trivial baseline says the most frequent class, whatever the ticket.
+# The baseline: the same method on plain word counts, without any model. Rare words weigh more; that is called *tf-idf*.
 
 # %%
+raw_texts = np.array([ticket.text for ticket in tickets])
+counter = TfidfVectorizer().fit(raw_texts[~test])
 marks = []
-for kind in (LogisticRegression(C=10, max_iter=1000), DummyClassifier(strategy="most_frequent")):
-    marks.append(kind.fit(texts[~test], classes[~test]).score(texts[test], classes[test]))
+for numbers in (texts, counter.transform(raw_texts).toarray()):
+    sorter = LogisticRegression(C=10, max_iter=1000).fit(numbers[~test], classes[~test])
+    marks.append(sorter.score(numbers[test], classes[test]))
 scores = {"classify": tuple(marks)}
-print(f"logistic regression on embeddings {marks[0]:.0%}, always the most frequent class {marks[1]:.0%}")
+always = Counter(classes[test]).most_common(1)[0][1] / test.sum()
+print(f"embeddings {marks[0]:.0%}, word counts {marks[1]:.0%}, always the same class {always:.0%} at most")
+print(f"{round((1 - marks[0]) * test.sum())} of {test.sum()} tickets go to the wrong class with embeddings")
 
 # %% [markdown]
+# Whether that is good enough depends on what follows: a person who reads every ticket can put an error right; a
+# machine that sends out vans cannot.
+#
 # **Group.** No labels this time: put similar tickets together until 12 groups are left. Then look how pure the groups
-# are: which share of the tickets belongs to the most common class of its group? The trivial baseline groups the tickets
-# by their length.
+# are: which share of the tickets belongs to the most common class of its group? The baseline groups the tickets by
+# their length.
 
 
 # %%
@@ -1116,8 +1192,8 @@ scores["group"] = (purity(grouped), purity(by_length))
 print(f"groups of similar embeddings {scores['group'][0]:.0%} pure, of similar length {scores['group'][1]:.0%}")
 
 # %% [markdown]
-# **Search.** You have seen what MiniLM finds. The trivial baseline takes the passage with the most words in common with
-# the question.
+# **Search.** You have seen what MiniLM finds. The baseline takes the passage with the most words in common with the
+# question.
 
 
 # %%
@@ -1131,21 +1207,28 @@ scores["search"] = (float(found_first["MiniLM"]), float(by_words))
 print(f"embedding {scores['search'][0]:.0%} found, most words in common {scores['search'][1]:.0%}")
 
 # %%
-fig, ax = chart("One embedding, three uses", x="use, and what is counted", y="right (%)")
+fig, ax = chart("One embedding, three uses", x="use: what is counted (baseline)", y="share (%)")
 for x, pair in enumerate(scores.values()):
-    for i, (name, share) in enumerate(zip(("embedding", "trivial baseline"), pair, strict=True)):
+    for i, (name, share) in enumerate(zip(("embedding", "baseline"), pair, strict=True)):
         place = x + (i - 0.5) * 0.36
         label = name if x == 0 else ""
         ax.bar(place, 100 * share, 0.34, color=COLOURS[i], hatch=HATCHES[i], edgecolor="white", label=label)
         ax.annotate(f"{share:.0%}", (place, 100 * share), ha="center", va="bottom")
-ax.set_xticks(range(3), labels=["classify\n(class right)", "group\n(purity)", "search\n(passage found)"])
+ax.set_xticks(
+    range(3),
+    labels=[
+        "classify: class right\n(word counts)",
+        "group: purity\n(length)",
+        "search: passage found\n(words in common)",
+    ],
+)
 ax.set_ylim(0, 112)
 ax.legend()
 words = "; ".join(f"{use} {a:.0%} against {b:.0%}" for use, (a, b) in scores.items())
-show(fig, f"Bar chart, embedding against trivial baseline: {words}.")
+show(fig, f"Bar chart, embedding against baseline: {words}.")
 
 # %% [markdown]
-# The verdict: no model of the catalogue writes two kinds, and the embedding is at least 10 points above the trivial
+# The verdict: no model writes two kinds, as the catalogue lists them, and the embedding is at least 10 points above the
 # baseline in each of the three uses.
 
 # %%
@@ -1155,13 +1238,31 @@ verdict(
     measured={use: float(a) for use, (a, _) in scores.items()},
     supported=not two_kinds and min(gains.values()) >= 0.1,
     scope="mechanism shown here",
-    note="baselines " + ", ".join(f"{use} {b:.0%}" for use, (_, b) in scores.items()) + "; MiniLM, Brightwater's data",
+    note="baselines " + ", ".join(f"{use} {b:.0%}" for use, (_, b) in scores.items()) + "; kinds as the catalogue "
+    "lists them; MiniLM, Brightwater's data",
     lesson="01",
 )
 
 # %% [markdown]
 # MiniLM was not trained by this course, and Brightwater's tickets are new to it. But they are few, and a single way of
 # grouping was tried; another gives another number. Try `KMeans`.
+#
+# ## An answer for Greta
+#
+# *Which model do I need?* One for each job. The weights count 2 bytes each. The bill is that of a month as above, with
+# as many calls of the same size; for your own machine it is its price and its keeper.
+
+# %%
+none_read = {"bytes_each": 2, "layers": 0, "kv_heads": 0, "head_size": 0}
+print(f"{'job':<9}{'model':<27}{'weights':>8}   {'a month':<18}data leave the house")
+for job, name in picks.items():
+    row, own = by_name[name], briefs[job]["needs"]["deployment"] == ["own"]
+    size = memory(none_read | {"parameters": float(row["parameters"] or "nan")}, 0)["weights"] / GB
+    cost = "your own machine" if own else f"{bill(row):.2f} dollars"
+    print(f"{job:<9}{name:<27}{size:>5.2f} GB   {cost:<18}{'no' if own else 'yes'}")
+
+# %% [markdown]
+# These picks meet conditions; nobody has asked them one of Greta's questions yet.
 #
 # ## Your ledger
 
@@ -1186,16 +1287,17 @@ quiz("1")
 #   weights 6, because a copy in 32 bits is kept ([transformers, GPU memory
 #   usage](https://huggingface.co/docs/transformers/v5.14.0/model_memory_anatomy)). The estimate above has no such copy.
 # - Read the data terms of a service for *your* kind of use. Those of OpenAI's interface say that data sent to it is not
-#   used for training unless you agree, and that logs are kept for up to 30 days by default ([a copy of its guide "Your
-#   data"](https://www.daqianai.cc/docs/openai/guides/your-data)).
+#   used for training unless you agree, and that logs are kept for up to 30 days by default ([data
+#   controls](https://developers.openai.com/api/docs/guides/your-data)).
 # - Encoders are alive: sorting texts and finding names in them are their trade, as summing up and translating are that
 #   of encoder-decoders ([LLM course, table of building plans](https://huggingface.co/course/chapter1/10)).
 #
 # ## On the real Phi-3
 #
 # With `PROFILE = "phi3"` in the first cell, the section *Look inside* exchanges the rows in Phi-3. Its tokens for the
-# two words are others, and its output layer is not tied to this tensor. Everything else in this lesson uses the small
-# models, whatever the profile. The answers of Phi-3 after the exchange: not measured.
+# two words are others, and it has a tensor of its own for choosing the word to write: input and output are not tied.
+# Everything else in this lesson uses the small models, whatever the profile. The answers of Phi-3 after the exchange:
+# not measured.
 
 # %%
 if PROFILE == "phi3":

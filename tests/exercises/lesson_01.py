@@ -102,6 +102,27 @@ def fits_raises(row, brief):
     return fits_needs_only(row, brief) and all(float(row[c]) <= x for c, x in brief["at_most"].items())
 
 
+def fits_substring(row, brief):
+    for c, words in brief["needs"].items():
+        if not any(w in row[c] for w in words):
+            return False
+    return fits_step_by_step(row, dict(brief, needs={}))
+
+
+def fits_text_with_number(row, brief):
+    if not fits_needs_only(row, brief):
+        return False
+    small = all(row[c] and row[c] <= x for c, x in brief["at_most"].items())
+    return small and all(row[c] and row[c] >= x for c, x in brief["at_least"].items())
+
+
+def fits_int(row, brief):
+    if not fits_needs_only(row, brief):
+        return False
+    small = all(row[c] and int(row[c]) <= x for c, x in brief["at_most"].items())
+    return small and all(row[c] and int(row[c]) >= x for c, x in brief["at_least"].items())
+
+
 def fits_as_text(row, brief):
     if not fits_needs_only(row, brief):
         return False
@@ -124,6 +145,10 @@ def memory_floats(s, n):
     cache = np.prod([2.0, s["layers"], s["kv_heads"], s["head_size"], n, s["bytes_each"]])
     w = float(s["parameters"]) * s["bytes_each"]
     return dict(weights=w, cache=cache, gradients=w, optimizer=s["parameters"] * 2 * 4.0)
+
+
+def memory_other_names(s, t):
+    return memory_by_hand(s, t)
 
 
 def memory_with(change):
@@ -198,6 +223,15 @@ def mask_true(kind, rows, columns):
     return np.arange(columns)[None, :] <= np.arange(rows)[:, None]
 
 
+def mask_same_rows(kind, rows, columns):
+    table = [[0] * columns] * rows
+    for r in range(rows):
+        for c in range(columns):
+            if kind != "decoder" or c <= r:
+                table[r][c] = 1
+    return table
+
+
 def mask_upside_down(kind, rows, columns):
     return [[1 if kind != "decoder" or c >= r else 0 for c in range(columns)] for r in range(rows)]
 
@@ -226,7 +260,7 @@ RIGHT = {
         dict(reversed(SORTED.items())),
         {name: kind.capitalize() + "s" for name, kind in SORTED.items()},
     ],
-    "1.3": [memory_by_hand, memory_floats],
+    "1.3": [memory_by_hand, memory_floats, memory_other_names],
     "1.4": [
         lambda calls, tokens_in, tokens_out, price_in, price_out: (
             calls * tokens_in * price_in / 1e6 + calls * tokens_out * price_out / 1e6
@@ -251,6 +285,9 @@ WRONG = {
         (fits_strict, "include the limit itself"),
         (fits_needs_only, "The conditions on numbers are not looked at"),
         (fits_raises, "ValueError"),
+        (fits_substring, "own stands in unknown"),
+        (fits_text_with_number, "Cells are texts"),
+        (fits_int, "float(), not int()"),
         (fits_as_text, "compared as texts"),
         (lambda row, brief: not fits_step_by_step(row, brief), "It fits."),
         (lambda row, brief: True, "are more than 1 billion"),
@@ -265,6 +302,8 @@ WRONG = {
         (SORTED | {"DALL-E 2": "text"}, "images together with their captions"),
         (SORTED | {"BERT-base": "text"}, "fills gaps"),
         (SORTED | {"whisper-large": "embedding"}, "speech goes in"),
+        (SORTED | {"whisper-large": "audio"}, "what it writes"),
+        (SORTED | {"StarCoder2-7B": "image"}, "Program code is text"),
     ],
     "1.3": [
         (memory_with(lambda g, s, t: g | {"cache": g["cache"] / 2}), "a key and a value"),
@@ -296,13 +335,14 @@ WRONG = {
         ([*FREE, "GPT-4"], "names from the seven"),
         ([*FREE, "Alpaca 7B"], "research only"),
         ([*FREE, "jina-embeddings-v3"], "NC"),
+        ([*FREE, "FLUX.1 [dev]"], "Non-commercial"),
         (FREE[:2], "Every model under MIT"),
         ([], "Every model under MIT"),
     ],
     "1.6": [
         (swap_lost, "is a view"),
         (swap_columns, "columns"),
-        (swap_half, "What stood in row i is lost"),
+        (swap_half, "row j was never written"),
         (swap_as_list, "A list came back"),
         (swap_no_return, "return"),
         (lambda m, i, j: m.clone(), "Nothing has changed places"),
@@ -314,11 +354,13 @@ WRONG = {
         ({"Alpaca 7B": "LLaMA 7B"}, "the five names"),
         (BUILT | {"LLaMA 65B": "None"}, "None for LLaMA 65B"),
         (BUILT | {"LLaMA 65B": "CommonCrawl"}, "None for LLaMA 65B"),
-        (BUILT | {"Flan-T5-XXL": None}, "LLaMA 7B and T5"),
+        (BUILT | {"Flan-T5-XXL": None}, "begin with the model that was tuned"),
+        (BUILT | {"Alpaca 7B": "LLaMA"}, "with its size"),
         (BUILT | {"Phi-4-reasoning-plus": "Phi-4-reasoning"}, "not one of the two"),
     ],
     "1.8": [
         (mask_upside_down, "upside down"),
+        (mask_same_rows, "one and the same row"),
         (lambda k, r, c: np.ones((r, c), dtype=int), "must not see what comes later"),
         (lambda k, r, c: np.tril(np.ones((r, c), dtype=int)), "Only the decoder has one"),
         (lambda k, r, c: np.tril(np.ones((r, c)), -1) if k == "decoder" else np.ones((r, c)), "the diagonal"),
