@@ -18,13 +18,13 @@
 # %% [markdown]
 # ## The decision of the day
 #
-# Technicians of Brightwater Pumps call the dispatch desk from the road. One of them has to order a crane and asks:
+# Technicians of Brightwater Pumps call the dispatch desk. One of them has to order a crane and asks:
 #
 # > kestrel 65 incl. motor, how heavy?
 #
-# The desk wants a model that answers such questions from the company's own papers. Three models are on the shelf, and a
-# dozen services would like to be paid. Which one, and on whose machine? At the end of this lesson you can
-# decide it with numbers that you measured yourself.
+# The desk wants a model that answers such questions from the company's own papers. Three models are on the shelf, and
+# four services publish prices. Which one, and on whose machine? At the end you have measured half of the
+# answer, and you know which numbers are missing for the other half.
 
 # %%
 import csv
@@ -39,7 +39,7 @@ import numpy as np
 import psutil
 import torch
 from expert import check, corpus, evaluate, hint, ledger, models, predict, quiz, solution, verdict  # noqa: F401
-from expert.claims import as_share
+from expert.claims import as_number, as_share
 from expert.figures import COLOURS, HATCHES, LINES, MARKERS, chart, picture, show
 
 # %% [markdown]
@@ -65,15 +65,17 @@ for name, one in candidates.items():
 # The *general* set asks for public facts, in wordings that no training text had. The *company* set asks about
 # Brightwater. Each question has a right answer, and sometimes other ways to write it.
 #
-# - The split `tune` of the company's questions is yours to look at and to choose on.
-# - The split `test` stays closed until the end of the course: a set that you choose on is used up, because your choice
-#   fits it a little too well.
+# The company's questions come in two parts, called *splits*:
+#
+# - `tune` is yours to look at and to choose on. The makers of tiny-phi3 looked at it too when they chose between
+#   weights (the card of the family says so), and a choice fits the questions it was made on a little too well.
+# - `test` stays closed until the end of the course, for that reason.
 
 # %%
 N = 32  # questions of each kind
 passages = {p.id: p.text for p in corpus.passages()}
 general = corpus.public_questions()[:N]
-company = corpus.questions(split="tune", kind="single_fact")[::2][:N]
+company = corpus.questions(split="tune", kind="single_fact")[::4][:N]  # every fourth: many documents have a part
 for q in (general[0], company[0]):
     print(q.question, "->", " or ".join([q.answer, *q.variants]))
 
@@ -119,7 +121,7 @@ for name in candidates:
 
 # %% [markdown]
 # Each gave an answer. Right or wrong? You will read a few hundred answers in this lesson, so a program has to judge
-# them. You write its three parts now: a mark for one answer, a finer mark, and the doubt that belongs to a mean.
+# them. You write its three parts now: a mark for one answer, a second mark, and a number for how sure a mean is.
 
 # %% [markdown]
 # ## Exercise 2.1: exact match
@@ -133,7 +135,8 @@ for name in candidates:
 #
 # Make the answer and the values plain first:
 #
-# - small letters; no `a`, `an`, `the`; no citations such as `[2]`; no stops and commas at the end of a word;
+# - small letters; no `a`, `an`, `the`; no citations such as `[2]`; one space between words;
+# - none of the marks `.,;:!?"'()` at the ends of a word;
 # - a number keeps its point and its sign, and `1,450` is `1450`.
 #
 # **Example:** `exact_match("It is 1148 kg.", ["148 kg"])` is `False`.
@@ -196,6 +199,8 @@ for text in ("The mass of the Kestrel 65 is 148 kg. [1]", "148 kg", "450 kg"):
     print(f"{exact_match(text, ['148 kg'])!s:6}{token_f1(evaluate.normalise(text), '148 kg'):.2f}  {text}")
 
 # %% [markdown]
+# No decision in this lesson uses F1, for that reason. But precision, half of it, comes back further down.
+#
 # ## Exercise 2.3: how sure is a mean?
 #
 # 32 questions are a small part of all that may be asked. With 32 others the share would be a little different. The
@@ -225,8 +230,8 @@ interval = check("2.3", interval)
 # ## The test bench
 #
 # These three parts, a clock and a counter make the course's test bench, `expert.evaluate`. It asks the questions in
-# batches and keeps each answer on disk, so that a long run which is interrupted goes on where it stopped. Try it with
-# a pretended model, which is interrupted at its second batch:
+# batches. If you give it a folder, it keeps each answer there, and a long run which is interrupted goes on where it
+# stopped. Try it with a pretended model, which is interrupted at its second batch:
 
 # %%
 first, second = [], []
@@ -245,6 +250,7 @@ def goes_on(prompts):
 
 
 # %%
+first.clear(), second.clear()  # so that this cell may run again
 texts = [q.question for q in company]
 with tempfile.TemporaryDirectory() as folder:
     try:
@@ -259,17 +265,18 @@ print(f"The second run asked {len(second)} questions, not {N}.")
 #
 # > **C09.** A model is chosen in rounds: catalogue, model card, a test on your own data; not every model can be tuned.
 #
-# The test on your own data is the dear round. Is it needed, if there are public rankings? You are going to rank the
-# candidates on both sets. Predict: what share of the company questions will the best candidate answer right? A number
-# from 0 to 1, or `None`.
+# The test on your own data is the round with the most work. Is it needed, if there are public rankings? You are going
+# to rank the candidates on both sets. Predict: if you take the candidate that is best on the *general* set, how far
+# will it lie behind the best one on the *company* set? 0 means that it is the best there too, 0.2 means 20 points.
+# Or leave `None`.
 
 # %%
 my_prediction = None
 predict("C09", as_share(my_prediction), lesson="02")
 
 # %% [markdown]
-# Now the run: each candidate, both sets. `keep` puts each result into a table on your disk, which grows from lesson to
-# lesson.
+# Now the run: each candidate, both sets. It is short, so it keeps no answers. `evaluate.keep` puts each result into a
+# table on your disk, which grows from lesson to lesson.
 
 
 # %%
@@ -285,52 +292,106 @@ for name in candidates:
         results[name, task], answers[name, task] = run
         evaluate.keep(results[name, task])
 
+# %% [markdown]
+# None right of 32 does not prove a share of 0. A rule of thumb: it may still be up to 3 divided by the number of
+# questions. The bootstrap cannot see that doubt, so `ends` adds it.
+
+
 # %%
-print("model  questions  right (95 % interval)  F1    tokens read, written")
+def ends(r):
+    low = 1 - 3 / r.questions if r.exact == 1 else r.low
+    return low, 3 / r.questions if r.exact == 0 else r.high
+
+
+print("model  set        right value (95 % interval)  tokens read, written")
 for (name, task), r in results.items():
-    share = f"{r.exact:.0%} ({r.low:.0%} to {r.high:.0%})"
-    print(f"{name:6} {task:10} {share:22} {r.f1:.2f}  {r.prompt_tokens:.0f}, {r.new_tokens:.0f}")
+    low, high = ends(r)
+    share = f"{r.exact:.0%} ({low:.0%} to {high:.0%})"
+    print(f"{name:6} {task:10} {share:28} {r.prompt_tokens:.0f}, {r.new_tokens:.0f}")
 
 # %% [markdown]
 # Never trust a table alone. These are answers of `chat` that the rule called wrong. Is the rule fair to them?
 
 # %%
-wrong = [(q, a) for q, a in zip(company, answers["chat", "company"], strict=True) if not a.exact]
-print(f"{len(wrong)} of {N} called wrong. The first of them:")
-for q, a in wrong[:6]:
+pairs = list(zip(company, answers["chat", "company"], strict=True))
+called_wrong = [(q, a) for q, a in pairs if not a.exact]
+print(f"{len(called_wrong)} of {N} called wrong. The first of them:")
+for q, a in called_wrong[:5]:
     print(f"{q.question}\n    right: {q.answer} | model: {a.text}")
 
 # %% [markdown]
-# Your own three parts and the course's should say the same about these answers:
+# Now the other side: answers that were called right. A sentence may name the right value and the wrong property. So
+# look for words that stand neither in the prompt nor in the value. (In the terms of exercise 2.2: is the precision of
+# the answer, against both, less than 1?) A word of the model's own may be right, or made up. Is each sentence true?
+
 
 # %%
-yours = [exact_match(a.text, [q.answer, *q.variants]) for q, a in zip(company, answers["chat", "company"], strict=True)]
-same = sum(mine == a.exact for mine, a in zip(yours, answers["chat", "company"], strict=True))
+def own_words(text, prompt, q):
+    there = evaluate.normalise(" ".join([prompt, q.answer, *q.variants])).split()
+    return [word for word in evaluate.normalise(text).split() if word not in {*there, "is", "of"}]
+
+
+called_right = [(q, a) for q, a in pairs if a.exact]
+worded = [(q, a) for q, a in called_right if own_words(a.text, with_passages(q), q)]
+print(f"{len(called_right)} of {N} called right, {len(worded)} of them with words of its own. The first of these:")
+for q, a in worded[:8]:
+    print(f"{q.question}\n    model: {a.text}")
+
+# %% [markdown]
+# ## What the mark does not see
+#
+# A stricter count is simple now: right value *and* no word of its own.
+
+# %%
+for name in candidates:
+    marked = list(zip(company, answers[name, "company"], strict=True))
+    kept = [a.exact and not own_words(a.text, prompt_for(name, q), q) for q, a in marked]
+    found = sum(a.exact for _, a in marked)
+    print(f"{name:6} right value {found:2} of {N}, in given words {sum(kept):2} of {N}")
+
+# %% [markdown]
+# Neither count is the share of *true* sentences. The first takes false ones. The second turns away true ones that say
+# the same in another word, such as *mass* where the passage says *weighs*, and takes a false one made of given words.
+# From here on "right" means: the right value was found. Whether the sentence is true, only a reader can tell.
+#
+# ### Your parts and the course's
+#
+# They should say the same about these answers:
+
+# %%
+yours = [exact_match(a.text, [q.answer, *q.variants]) for q, a in pairs]
+same = sum(mine == a.exact for mine, (_, a) in zip(yours, pairs, strict=True))
 print(f"exact match: the same for {same} of {N} answers")
-low, high = interval([float(mark) for mark in yours])
+tidy = evaluate.normalise
+f1 = [max(token_f1(tidy(a.text), tidy(value)) for value in [q.answer, *q.variants]) for q, a in pairs]
+print(f"F1: {np.mean(f1):.2f}, and the course's {results['chat', 'company'].f1:.2f}")
+my_low, my_high = interval([float(mark) for mark in yours])
 r = results["chat", "company"]
-print(f"interval: {low:.0%} to {high:.0%}, and the course's {r.low:.0%} to {r.high:.0%}")
+print(f"interval: {my_low:.0%} to {my_high:.0%}, and the course's {r.low:.0%} to {r.high:.0%}")
 
 # %% [markdown]
 # ## A picture of doubt
 #
-# Here are the 2,000 means behind that interval. Each is a share that these same answers could have given with other
-# luck in the choice of questions.
+# Here are 2,000 such means, drawn once more. Each is a share that these same answers could have given with other
+# luck in the choice of questions. (The draw takes the questions as independent of each other. Two on the same pump are
+# not quite that, so the true doubt is a little larger.)
 
 # %%
 chance = np.random.default_rng(0)
 means = [100 * chance.choice(yours, size=N).mean() for _ in range(2000)]
 fig, ax = chart(f"2,000 draws of the same {N} marks of chat", x="right answers in a draw (%)", y="draws")
-ax.hist(means, bins=np.arange(min(means) - 1, max(means) + 3, 100 / N), color=COLOURS[0], edgecolor="white")
-for end in (100 * low, 100 * high):
+places = np.arange(round(min(means) * N / 100), round(max(means) * N / 100) + 2) - 0.5
+ax.hist(means, bins=places * 100 / N, color=COLOURS[0], edgecolor="white")
+for end in (100 * my_low, 100 * my_high):
     ax.axvline(end, color=COLOURS[1], linestyle=LINES[1])
     ax.annotate(f"{end:.0f} %", (end, 0.94), xycoords=("data", "axes fraction"), ha="center", backgroundcolor="white")
-show(fig, f"Histogram of 2,000 means around {100 * r.exact:.0f} %; 95 % of them lie from {low:.0%} to {high:.0%}.")
+words = f"around {100 * np.mean(yours):.0f} %; 95 % of them lie from {my_low:.0%} to {my_high:.0%}"
+show(fig, f"Histogram of 2,000 means {words}.")
 
 # %% [markdown]
-# A rule to keep: with 32 questions an interval is wide. If two models' intervals overlap a lot, these questions have
-# not told them apart. And where all marks are alike, this method sees no doubt at all. None right of 32 may still mean
-# up to about 9 %: a rule of thumb is 3 divided by the number of questions.
+# With 32 questions an interval is wide. If two models' intervals do not meet, they differ. If they overlap, look
+# closer: both answered the *same* questions, so take the difference question by question, and the interval of that. It
+# is called *paired*. If 0 lies in it, these questions have not told the two apart.
 #
 # ## General against company
 #
@@ -340,30 +401,37 @@ show(fig, f"Histogram of 2,000 means around {100 * r.exact:.0f} %; 95 % of them 
 fig, ax = chart("The same models on two sets of questions", x="candidate", y="right answers (%)")
 for i, task in enumerate(("general", "company")):
     rows = [results[name, task] for name in candidates]
-    places = np.arange(len(rows)) + 0.38 * i - 0.19
+    spots = np.arange(len(rows)) + 0.38 * i - 0.19
     shares = np.array([100 * r.exact for r in rows])
-    spread = [shares - [100 * r.low for r in rows], [100 * r.high for r in rows] - shares]
-    ax.bar(places, shares, 0.36, color=COLOURS[i], hatch=HATCHES[i], edgecolor="white", label=task)
-    ax.errorbar(places, shares, spread, fmt="none", ecolor="black", capsize=4)
-ax.set(ylim=(0, 105), xticks=range(len(candidates)), xticklabels=list(candidates))
-ax.legend(loc="upper right")
+    errors = [shares - [100 * ends(r)[0] for r in rows], [100 * ends(r)[1] for r in rows] - shares]
+    ax.bar(spots, shares, 0.36, color=COLOURS[i], hatch=HATCHES[i], edgecolor="white", label=task)
+    ax.errorbar(spots, shares, errors, fmt="none", ecolor="black", capsize=4)
+    for spot, number, above in zip(spots, shares, errors[1], strict=True):
+        ax.annotate(f"{number:.0f}", (spot, number + above + 1), ha="center", va="bottom")
+ax.set(ylim=(0, 125), yticks=range(0, 101, 20), xticks=range(len(candidates)), xticklabels=list(candidates))
+ax.legend(loc="upper right", ncols=2)
 words = ", ".join(f"{name} on {task} {r.exact:.0%}" for (name, task), r in results.items())
 show(fig, f"Bar chart with 95 % intervals, right answers: {words}.")
 
+# %% [markdown]
+# Careful: two things differ between these bars. The subject is another, and the general questions came *without* a
+# passage, so they ask what a model remembers. The company questions came with one, so they ask what it can read. The
+# chart cannot say which of the two moves a bar.
+
+
 # %%
-order = {
-    task: sorted(candidates, key=lambda name: -results[name, task].exact)  # noqa: B023
-    for task in ("general", "company")
-}
-apart = [
-    name
-    for name in candidates
-    if results[name, "general"].low > results[name, "company"].high
-    or results[name, "company"].low > results[name, "general"].high
-]
-print("Best to worst, general set:", ", ".join(order["general"]))
-print("Best to worst, company set:", ", ".join(order["company"]))
-print("Intervals of the two sets do not meet for:", ", ".join(apart) or "none")
+def gap(one, other, task):
+    pairs = zip(answers[one, task], answers[other, task], strict=True)
+    marks = [float(a.exact) - float(b.exact) for a, b in pairs]  # 1, 0 or -1 for each question
+    return float(np.mean(marks)), *evaluate.bootstrap(marks)
+
+
+order = {task: sorted(candidates, key=lambda n, t=task: -results[n, t].exact) for task in ("general", "company")}
+for task, names in order.items():
+    print(f"Best to worst, {task} set: {', '.join(names)}")
+    for better, worse in zip(names, names[1:], strict=False):
+        mean, low, high = gap(better, worse, task)
+        print(f"    {better} - {worse}: {100 * mean:.0f} points ({100 * low:.0f} to {100 * high:.0f})")
 
 # %% [markdown]
 # ## What the published rankings say
@@ -381,26 +449,31 @@ for row in sorted(published, key=lambda row: -float(row["score"])):
     print(f"{row['score']:>5}  {row['name']:26} {row['score_name']}")
 
 # %% [markdown]
-# Read the right column. The same test was put in different ways (0 or 5 examples, with or without steps of thinking),
-# by different people. Only rows with the same words may be compared. And nobody at MMLU asked about a Kestrel 65. We
-# put these scores beside your table and compute nothing from both: they measure other models on other questions.
+# Read the last column. The same test was put in different ways (0 or 5 examples, with or without steps of thinking,
+# *CoT*), by different people. Only rows with the same words may be compared. And nobody at MMLU asked about a Kestrel
+# 65. We put these scores beside your table and compute nothing from both: they measure other models on other questions.
 #
 # ## The rounds
 #
-# What the cheap rounds are good for is to leave models out. Each line is one more demand of Brightwater's:
+# The first rounds cost little. They leave models out. Each line is one more demand of Brightwater's. An empty field
+# means *unknown*: such a model leaves the list too, but nobody has said that it does not fit.
 
 # %%
-rounds = {
-    "in the catalogue": lambda row: True,
-    "reads and writes text": lambda row: "text" in row["modality_in"] and "text" in row["modality_out"],
-    "open weights": lambda row: row["open_weights"] == "yes",
-    "known to be tunable": lambda row: row["tunable"] == "yes",
-    "at most 8 billion weights": lambda row: 0 < float(row["parameters"] or 0) <= 8e9,
+demands = {
+    "reads text": ("modality_in", lambda value: "text" in value.split(";")),
+    "writes text": ("modality_out", lambda value: "text" in value.split(";")),
+    "open weights": ("open_weights", lambda value: value == "yes"),
+    "known to be tunable": ("tunable", lambda value: value == "yes"),
+    "at most 8 billion weights": ("parameters", lambda value: float(value) <= 8e9),
 }
+
+# %%
 left = catalogue
-for demand, holds in rounds.items():
-    left = [row for row in left if holds(row)]
-    print(f"{len(left):3}  {demand}")
+print(f"{len(left):3} in the catalogue")
+for demand, (field, fits) in demands.items():
+    said = [fits(row[field]) if row[field] else None for row in left]
+    left = [row for row, yes in zip(left, said, strict=True) if yes]
+    print(f"{len(left):3} {demand:26} left out: {said.count(False):2} do not fit, {said.count(None):2} unknown")
 print("\n" + ", ".join(row["name"] for row in left))
 
 # %%
@@ -409,40 +482,57 @@ print("Said to be not tunable:", ", ".join(cannot) or "none")
 print("Nothing said about it: ", sum(not row["tunable"] for row in catalogue), "of", len(catalogue), "models")
 
 # %% [markdown]
+# These models do not run here, so their next rounds are not carried out. And not each of them is made to answer
+# questions. What you can test is the last round, on your three candidates.
+#
 # ## The verdict on rounds
 #
-# The rule: the claim is supported if the general set would have misled you, and if the catalogue names models that
-# cannot be tuned. *Misled* means: a candidate's two intervals do not meet, or the best candidate of the general set
-# lies below the best of the company set, interval under interval. (This part was made stricter once, after a trial
-# run. The verdict was the same before and after.)
+# The rule: supported if the test on your own data *changed the choice*, that is, the best candidate of the general
+# set lies behind that of the company set, the paired interval above 0; and if the catalogue names models that cannot
+# be tuned. The card is not tested. (An earlier rule was content if one candidate's *level* differed between the sets.
+# It was replaced after its result was seen.)
 
 # %%
 best, favourite = order["company"][0], order["general"][0]
-misled = bool(apart) or results[favourite, "company"].high < results[best, "company"].low
+loss, loss_low, loss_high = gap(best, favourite, "company")
 verdict(
     "C09",
-    measured=results[best, "company"].exact,
-    supported=misled and bool(cannot),
+    measured=loss,
+    supported=loss_low > 0 and bool(cannot),
     scope="mechanism shown here",
-    note=f"best on the company's questions: {best}, on the general ones: {favourite}; intervals that do not meet: "
-    f"{', '.join(apart) or 'none'}; {len(cannot)} models said to be not tunable",
+    note=f"tested: the last round only; best on the company's questions: {best}, on the general ones: {favourite}; "
+    f"{len(cannot)} models said to be not tunable",
     lesson="02",
 )
 
 # %% [markdown]
-# This course trained all three candidates to read passages, so this is no evidence about other models. That a general
-# test cannot stand for your own questions is what you can carry away.
+# This course trained all three candidates, so this is no evidence about other models. If your two orders agree, the
+# last round changed no choice here. It still gave what no ranking gives: the level on your own questions, with its
+# interval, and the answers to read.
 #
 # ## Quality, time and memory
 #
 # The best score is not always the best choice. A model that is a little worse and ten times as fast may serve more
-# people. What did each answer take?
+# people. But a time is sure of nothing either: another program on the machine may double it. So measure it three
+# times, one model after the other, and look at the lowest and the highest.
+
 
 # %% tags=["varies"]
-for name, one in candidates.items():
-    r = results[name, "company"]
-    seconds, size = r.seconds_per_answer, one.model.get_memory_footprint() / 1e6
-    print(f"{name:6} {seconds:.3f} s an answer, {size:.0f} MB of weights, {r.peak_mib:.0f} MB more while it worked")
+def clock(name):
+    began = time.perf_counter()
+    answers_of(name, [prompt_for(name, q) for q in company[:16]])
+    return (time.perf_counter() - began) / 16
+
+
+rounds = [{name: clock(name) for name in candidates} for _ in range(3)]
+pace = {name: sorted(one[name] for one in rounds) for name in candidates}
+sizes = {name: one.model.get_memory_footprint() / 1e6 for name, one in candidates.items()}
+for name, (low, middle, high) in pace.items():
+    more = results[name, "company"].peak_mib
+    print(f"{name:6}{middle:6.3f} s an answer ({low:.3f} to {high:.3f}), {sizes[name]:3.0f} MB, {more:.0f} MB at work")
+
+# %% [markdown]
+# `base` is not stopped at its first line break here, as a program at work would do. It writes to the limit each time.
 
 # %% [markdown]
 # ## Exercise 2.4: the frontier
@@ -469,84 +559,85 @@ def frontier(candidates):
 frontier = check("2.4", frontier)
 
 # %% [markdown]
-# Stuck? `hint("2.4")`, then `solution("2.4")`. Now the picture. The further up and to the left, the better; a larger
-# mark needs more memory.
+# Stuck? `hint("2.4")`, then `solution("2.4")`. Now the picture. The further up and to the left, the better. The bars
+# are the interval of the share, and the three times. The frontier believes every difference, also one that is chance:
+# where bars overlap, it may look otherwise in your next run.
 
 # %% tags=["varies"]
-points = {
-    name: (r.exact, r.seconds_per_answer, one.model.get_memory_footprint() / 1e6)
-    for name, one in candidates.items()
-    for r in [results[name, "company"]]
-}
-edge = sorted(frontier(points), key=lambda name: points[name][1])
+points = {name: (results[name, "company"].exact, pace[name][1], sizes[name]) for name in candidates}
+edge = sorted(frontier(dict(points)), key=lambda name: points[name][1])
+bars = {}  # what the share and the seconds may be off by, downwards and upwards
+for name, (quality, seconds, _) in points.items():
+    low, high = ends(results[name, "company"])
+    upright = [[100 * (quality - low)], [100 * (high - quality)]]
+    bars[name] = upright, [[seconds - pace[name][0]], [pace[name][2] - seconds]]
+
+# %% tags=["varies"]
 fig, ax = chart("Which model for the dispatch desk?", x="seconds an answer", y="right company answers (%)")
 for i, (name, (quality, seconds, size)) in enumerate(points.items()):
-    ax.scatter(seconds, 100 * quality, s=20 + 12 * size, color=COLOURS[i], marker=MARKERS[i])
-    ax.annotate(
-        f"{name}, {size:.0f} MB", (seconds, 100 * quality), xytext=(12, (10, -22)[i % 2]), textcoords="offset points"
-    )
-ax.plot([points[n][1] for n in edge], [100 * points[n][0] for n in edge], color="grey", linestyle=LINES[1], zorder=0)
-ax.set(ylim=(0, 105), xlim=(0, 1.6 * max(p[1] for p in points.values())))
+    label = f"{name}, {size:.0f} MB{', on the frontier' if name in edge else ''}"
+    ax.errorbar(seconds, 100 * quality, *bars[name], MARKERS[i], color=COLOURS[i], capsize=4, label=label)
+ax.set(ylim=(0, 105), xlim=(0, 1.2 * max(times[2] for times in pace.values())))
+ax.legend(loc="lower right")
 words = ", ".join(f"{n} {q:.0%} right in {s:.3f} s with {m:.0f} MB" for n, (q, s, m) in points.items())
-show(fig, f"Scatter chart: {words}. On the frontier: {', '.join(edge)}.")
+show(fig, f"Scatter chart with error bars: {words}. On the frontier: {', '.join(edge)}.")
 
 # %% [markdown]
 # ## What chat tuning adds
 #
 # > **C03.** A chat assistant is a foundation model that was tuned on conversations.
 #
-# `base` is the foundation model, `chat` the assistant. You saw `base` only in the form that suits it. Now give both
-# models both forms, and leave their text uncut. Call an answer *usable* if it is right, is one line, and ends by
-# itself. Predict: the share of 16 questions that `base` answers usably when it is asked in messages.
+# `base` is the foundation model. `chat` stands for the assistant, although the card of its family says rightly that it
+# is none: it can only read and answer. You saw `base` only in the form that suits it. Now give both models both forms.
+# As everywhere in this lesson the first line counts. Predict: of 32 questions asked in messages, what share
+# will have the right value in the first line of `base`?
 
 # %%
 my_prediction = None
 predict("C03", as_share(my_prediction), lesson="02")
 
 # %%
-some = general[:8] + company[:8]
+some = general[: N // 2] + company[: N // 2]
 forms = {"messages": (with_passages, True), "plain text": (lambda q: plain(with_passages(q)), False)}
 uncut = {}
 for name in ("base", "chat"):
     for form, (make, template) in forms.items():
         prompts = [make(q) for q in some]
         uncut[name, form] = models.generate(candidates[name], prompts, template=template, max_new_tokens=LIMIT)
-        print(f"{name}, {form}: {uncut[name, form][8]!r}")
+        print(f"{name}, {form}: {uncut[name, form][N // 2]!r}")
 
 # %% [markdown]
-# That was the crane question, four times. `\n` is a line break. Now count:
+# That was the crane question, four times, uncut. `\n` is a line break. Now count, on the first line. How many texts
+# *end by themselves*, within the limit and with no second line, is counted apart. A base model has never
+# learnt to end, so that alone would be no test of it.
 
 
 # %%
-def usable(text, q):
-    ends = len(candidates["chat"].tokenizer(text)["input_ids"]) < LIMIT and "\n" not in text
-    return ends and evaluate.exact_match(text, [q.answer, *q.variants])
+def ends_itself(text):
+    return len(candidates["chat"].tokenizer(text)["input_ids"]) < LIMIT and "\n" not in text
 
 
-right, good = {}, {}
+def first_lines(texts):
+    lines = [text.split("\n")[0] for text in texts]
+    return [float(evaluate.exact_match(t, [q.answer, *q.variants])) for t, q in zip(lines, some, strict=True)]
+
+
+marks = {case: first_lines(texts) for case, texts in uncut.items()}
 for case, texts in uncut.items():
-    pairs = list(zip(texts, some, strict=True))
-    right[case] = np.mean([evaluate.exact_match(t, [q.answer, *q.variants]) for t, q in pairs])
-    good[case] = np.mean([usable(t, q) for t, q in pairs])
-    print(f"{case[0]}, {case[1]:11} value in the text {right[case]:4.0%}, usable {good[case]:4.0%}")
+    ended = sum(map(ends_itself, texts))
+    print(f"{case[0]}, {case[1]:11} right {np.mean(marks[case]):4.0%}, ends by itself {ended} of {len(some)}")
 
 # %%
-fig, ax = chart("What chat tuning adds", x="model and form of the question", y=f"of {len(some)} questions (%)")
-for i, (label, shares) in enumerate({"value somewhere in the text": right, "usable answer": good}.items()):
-    places = np.arange(len(shares)) + 0.38 * i - 0.19
-    ax.bar(
-        places,
-        [100 * s for s in shares.values()],
-        0.36,
-        color=COLOURS[i],
-        hatch=HATCHES[i],
-        edgecolor="white",
-        label=label,
-    )
-ax.set(ylim=(0, 130), yticks=range(0, 101, 20), xticks=range(4), xticklabels=["\n".join(case) for case in good])
-ax.legend(loc="upper left", ncols=2)
-words = ", ".join(f"{m} asked in {f}: {right[m, f]:.0%} hold the value, {good[m, f]:.0%} usable" for m, f in good)
-show(fig, f"Bar chart: {words}.")
+title = f"What chat tuning adds, on {len(some)} questions"
+fig, ax = chart(title, x="model and form of the question", y="right in the first line (%)")
+for i, own_marks in enumerate(marks.values()):
+    share, (low, high) = np.mean(own_marks), evaluate.bootstrap(own_marks)
+    ax.bar(i, 100 * share, 0.6, color=COLOURS[i // 2], hatch=HATCHES[i % 2], edgecolor="white")
+    ax.errorbar(i, 100 * share, [[100 * (share - low)], [100 * (high - share)]], ecolor="black", capsize=4)
+    ax.annotate(f"{100 * share:.0f}", (i + 0.1, 100 * share + 1))
+ax.set(ylim=(0, 110), yticks=range(0, 101, 20), xticks=range(4), xticklabels=["\n".join(case) for case in marks])
+words = ", ".join(f"{m} asked in {f} {np.mean(own_marks):.0%}" for (m, f), own_marks in marks.items())
+show(fig, f"Bar chart with 95 % intervals, right in the first line: {words}.")
 
 # %% [markdown]
 # Was `chat` really made out of `base`? Weights remember where they come from. Write all matrices of a model in one
@@ -579,27 +670,29 @@ print("cosine of base and", ", ".join(f"{name}: {cosine:.2f}" for name, cosine i
 print(f"weights that chat tuning changed: {changed:.0%}")
 
 # %% [markdown]
-# `base` began its training from the random numbers of seed 0, and that can still be seen in it. A draw with another
-# seed has nothing to do with it: that is the stranger to compare with.
+# A *seed* is where a draw of random numbers starts. `base` began its training with the numbers of seed 0, and with a
+# rough copying circuit that its makers wrote into some of them (see its family's card). A draw with another seed has
+# nothing to do with it: that is the stranger.
 #
-# The verdict's rule: supported if `chat` grew out of `base` (cosine at least 0.5, and below 0.1 for the stranger), and
-# in messages it gives at least 30 points more usable answers.
+# ### The rule, and how it came about
 #
-# ### How this comparison came about
+# Supported if `chat` grew out of `base` (cosine at least 0.5, below 0.1 for the stranger) and has, in messages, at
+# least 30 points more right first lines, the paired interval above 0.
 #
-# Know its history. While the lesson was written, its first form said *not supported*: the stranger
-# was seed 0, and the weights of the norms, which are all near 1 in every model, were counted too. Both were mistakes,
-# and were mended *after* the result was seen. The limits did not move. A change like this belongs on the page.
+# The first form said *not supported*: the stranger was seed 0. The second took only answers that end by themselves,
+# which a base model hardly gives. Both were changed *after* the result was seen. The limits did not move.
 
 # %%
-gain = good["chat", "messages"] - good["base", "messages"]
+asked = [marks[name, "messages"] for name in ("chat", "base")]
+gains = np.subtract(*asked)
+low, high = evaluate.bootstrap(gains)
 verdict(
     "C03",
-    measured=float(good["base", "messages"]),
-    supported=kin["chat"] >= 0.5 and kin["another draw"] < 0.1 and gain >= 0.3,
+    measured=float(np.mean(asked[1])),
+    supported=kin["chat"] >= 0.5 and kin["another draw"] < 0.1 and gains.mean() >= 0.3 and low > 0,
     scope="mechanism shown here",
-    note=f"{len(some)} questions; usable in messages: chat {good['chat', 'messages']:.0%}, "
-    f"base {good['base', 'messages']:.0%}; base in plain text holds the value in {right['base', 'plain text']:.0%}",
+    note=f"{len(some)} questions in messages: chat {np.mean(asked[0]):.0%}, base {np.mean(asked[1]):.0%}, gain "
+    f"{100 * low:.0f} to {100 * high:.0f} points; base in plain text {np.mean(marks['base', 'plain text']):.0%}",
     lesson="02",
 )
 
@@ -644,18 +737,24 @@ for what, words in WANTED.items():
 # A "no" in both columns is something to ask for, or to look for yourself: the words may stand there in another
 # form. A "yes" says only that a word is there.
 #
-# Then take one figure and check it. The card gives a share for public facts with new wordings, and you have just
-# measured the same skill.
+# Then take a figure and check it. Each card gives a share for public facts with new wordings, and you have just
+# measured the same skill, on `chat` and on `base`.
 
 # %%
-line = re.search(r"\| (closed book: public facts[^|]*)\|[^|]*\| ([\d.]+)% \((\d+)% to (\d+)%\) \| (\d+)", card)
-skill, share, from_, to, cases = line.groups()
-r = results["chat", "general"]
-meet = int(from_) / 100 <= r.high and r.low <= int(to) / 100
-print(
-    f"card: {share}% ({from_}% to {to}%), {cases} cases\nyou:  {r.exact:.1%} ({r.low:.0%} to {r.high:.0%}), {N} cases"
-)
-print("The intervals meet: your run does not contradict the card." if meet else "They do not meet. Find out why.")
+FACTS = r"\| closed book: public facts[^|]*\|[^|]*\| ([\d.]+)% \((\d+)% to (\d+)%\) \| (\d+)"
+for part in ("chat", "base"):
+    text = (folder.parent / part / "README.md").read_text(encoding="utf-8")
+    share, from_, to, cases = re.search(FACTS, text).groups()
+    r = results[part, "general"]
+    low, high = ends(r)
+    meet = int(from_) / 100 <= high and low <= int(to) / 100
+    print(f"{part}, card: {share}% ({from_}% to {to}%), {cases} cases; you: {r.exact:.1%} ({low:.0%} to {high:.0%})")
+    print("    The intervals meet." if meet else "    They do not meet. Find out why.")
+
+# %% [markdown]
+# Where they do not meet, open the card of [base](../data/models/tiny-phi3/base/README.md) and read its first
+# paragraph: in which form was `base` asked there, and in which did you ask it? A figure without the form of the
+# question says little.
 
 # %% [markdown]
 # ## Exercise 2.5: write a card
@@ -664,9 +763,9 @@ print("The intervals meet: your run does not contradict the card." if meet else 
 # `r.high`.
 #
 # **Goal:** write `model_card(name, results, use, not_for)`.
-# **Inputs:** a text, a list of results, and two texts. **Returns:** one text. Its first line is `#` and the name. It
-# holds `use` and `not_for`, and one line a result: the task, the number of questions, the share of right answers and
-# both ends of the interval, in whole percent.
+# **Inputs:** a text, a list of results, and two texts. **Returns:** one text, in any form. Its first line is `#`, a
+# blank and the name. It holds `use` and `not_for`, not mixed up, and one line a result: the task, the number of
+# questions, the share of right answers and both ends of the interval, in percent.
 #
 # **Example of such a line:** `| company | 32 | 75% (59% to 91%) |`
 
@@ -684,10 +783,10 @@ def model_card(name, results, use, not_for):
 model_card = check("2.5", model_card)
 
 # %%
-own = [results["chat", "general"], results["chat", "company"]]
+two = [results["chat", "general"], results["chat", "company"]]
 use = "Reading one short passage of a pump maker and answering one question about it, in a course."
 not_for = "Anything that matters: no torque, no weight and no price may be taken from it."
-print(model_card("tiny-phi3, chat, as measured in lesson 02", own, use, not_for))
+print(model_card("tiny-phi3, chat, as measured in lesson 02", two, use, not_for))
 
 # %% [markdown]
 # Stuck? `hint("2.5")`, then `solution("2.5")`. Keep such a card for each model you test. In a year nobody remembers on
@@ -697,8 +796,8 @@ print(model_card("tiny-phi3, chat, as measured in lesson 02", own, use, not_for)
 #
 # > **C08.** A service is quick to start and is paid by use; a model of your own is weights on your own hardware.
 #
-# Nearly all of them speak one language: the web interface that OpenAI made for its service. A program changes the
-# address, the key and the model's name, and nothing else.
+# Nearly all services, and most programs that run open weights, speak one language: the web interface that OpenAI made
+# for its own service. A program changes the address, the key and the model's name.
 
 # %%
 picture(
@@ -708,7 +807,8 @@ picture(
 )
 
 # %% [markdown]
-# Here is that client. It is the whole code; there is no other one for the local server.
+# Here is that client, for the local server and for a service. Some hosted models refuse a setting, such as
+# `temperature`; then leave that one out.
 
 # %%
 from openai import OpenAI, OpenAIError
@@ -725,12 +825,12 @@ def ask(client, model, text, limit=LIMIT):
 
 # %%
 my_prediction = None
-predict("C08", my_prediction, lesson="02")
+predict("C08", as_number(my_prediction, 0, 8, whole=True), lesson="02")
 
 # %% [markdown]
 # The server is the command `transformers serve chat --host 127.0.0.1 --port ...`. `serving.serve` starts it on a free
-# port, waits until it answers, and stops it at the end of the block, whatever happens inside. Starting takes a few
-# seconds: it is a second Python that loads the same weights.
+# port, waits until it answers, and stops it at the end of the block, whatever happens inside. It is a second Python
+# that loads the same weights: some seconds, on a busy machine half a minute, in which nothing is printed.
 
 # %%
 from expert import serving
@@ -751,9 +851,8 @@ here = [models.chat(chat, text, max_new_tokens=LIMIT) for text in eight]
 there = [reply.choices[0].message.content.strip() for reply in replies]
 alike = sum(a == b for a, b in zip(here, there, strict=True))
 print(f"{alike} of {len(eight)} answers are the same through the address as inside the notebook.")
-print(
-    "Each reply counts its tokens, as a bill would:", replies[0].usage.prompt_tokens, replies[0].usage.completion_tokens
-)
+usage = replies[0].usage
+print(f"Each reply counts its tokens, as a bill would: {usage.prompt_tokens} read, {usage.completion_tokens} written.")
 
 # %% tags=["varies"]
 print(f"The server answered {server.seconds:.1f} s after its start.")
@@ -779,8 +878,8 @@ print(sent[:420])
 #
 # > **C05.** A closed model is run for you, is paid by use, and takes your data on trust.
 #
-# Predict: of the closed models in the catalogue whose way of deployment is known, what share can you run on a
-# machine of your own? A number from 0 to 1.
+# That weights which are not given out do not run on your own machine is nearly a definition. *Paid by use* is not.
+# Predict: for what share of the closed models does the catalogue hold a price by the token? A number from 0 to 1.
 
 # %%
 my_prediction = None
@@ -812,11 +911,15 @@ group = check("2.6", group)
 
 # %%
 sorted_rows = {name: [row for row in catalogue if group(row) == name] for name in ("open", "closed", "unknown")}
-print(f"{'':9}rows  deployment known  on own machine  served  with a price")
+print(f"{'':9}rows  deployment known  on own machine  metered  with a price")
 for name, rows in sorted_rows.items():
-    known = [row["deployment"].split(";") for row in rows if row["deployment"]]
-    own, served = sum("own" in way for way in known), sum("serverless" in way for way in known)
-    print(f"{name:9}{len(rows):4}{len(known):18}{own:16}{served:8}{sum(bool(row['price_in']) for row in rows):14}")
+    ways = [row["deployment"].split(";") for row in rows if row["deployment"]]
+    at_home, metered = sum("own" in way for way in ways), sum("serverless" in way for way in ways)
+    print(f"{name:9}{len(rows):4}{len(ways):18}{at_home:16}{metered:9}{sum(bool(row['price_in']) for row in rows):14}")
+
+# %% [markdown]
+# *Metered* means paid by use, like water. Look at the line "unknown": many of the newest services stand in it, because
+# no document was found that says whether their weights are given out. They are not counted as closed below.
 
 # %% [markdown]
 # ## One month of traffic
@@ -830,13 +933,15 @@ def words_of(text):
     return set(re.findall(r"\w+", text.lower()))
 
 
-bags = {i: words_of(text) for i, text in passages.items()}
-spread = Counter(word for bag in bags.values() for word in bag)
+began = time.perf_counter()
+bags = {i: words_of(text) for i, text in passages.items()}  # the index: the words of each passage,
+in_how_many = Counter(word for bag in bags.values() for word in bag)  # and how many passages hold a word
+index_seconds = time.perf_counter() - began
 
 
 def search(question, k):
     asked = words_of(question)
-    weight = {i: sum(np.log(len(bags) / spread[word]) for word in sorted(asked & bag)) for i, bag in bags.items()}
+    weight = {i: sum(np.log(len(bags) / in_how_many[word]) for word in sorted(asked & bag)) for i, bag in bags.items()}
     return sorted(weight, key=weight.get, reverse=True)[:k]
 
 
@@ -846,7 +951,13 @@ def found_prompt(q, k):
     return "\n".join([*lines, "", q.question])
 
 
-tokens_in = float(np.mean([len(chat.tokenizer(found_prompt(q, 5))["input_ids"]) for q in company]))
+def tokens_of(text):  # as a server counts them, with the markers of the chat
+    messages = [{"role": "user", "content": text}]
+    rendered = chat.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return len(chat.tokenizer(rendered)["input_ids"])
+
+
+tokens_in = float(np.mean([tokens_of(found_prompt(q, 5)) for q in company]))
 tokens_out = results["chat", "company"].new_tokens
 with open(corpus.data_root() / "tables" / "people.csv", encoding="utf-8", newline="") as file:
     technicians = sum(row["role"] == "field technician" for row in csv.DictReader(file))
@@ -854,25 +965,36 @@ print(f"{technicians} technicians, {tokens_in:.0f} tokens read and {tokens_out:.
 
 # %% [markdown]
 # Two numbers of the next cell are guesses: questions a day, and working days. Change them to your own. The prices
-# come from the catalogue, with the date on each provider's page.
+# come from the catalogue. Most were not read on the provider's own page: each line says where and when, and until
+# when the price holds if that was said.
+
 
 # %%
+def source(row):
+    words, address, day = re.search(r'price_in: "(.+?)" \((https?://[^,]+), ([\d-]+)\)', row["note"]).groups()
+    until = re.search(r"through (\w+ \d+, \d{4})", words)
+    return "/".join(address.split("/")[2:4]), day, f", until {until[1]}" if until else ""
+
+
 questions_a_day, working_days = 12, 21  # our guess for each technician
 calls = technicians * questions_a_day * working_days
 services = ["GPT-6 Luna", "Gemini 3.8 Flash", "GPT-6.2 Sol", "GPT-6.2 Astra"]
 priced = {row["name"]: row for row in catalogue if row["name"] in services}
+
+# %%
 bills = {}
-print(f"{calls:,} calls a month")
+print(f"{calls:,} calls a month. Prices are dollars for a million tokens.")
 for name in services:
     row = priced[name]
     bills[name] = calls * (tokens_in * float(row["price_in"]) + tokens_out * float(row["price_out"])) / 1e6
-    print(
-        f"{name:17}{bills[name]:8.2f} dollars a month ({row['price_in']} / {row['price_out']} on {row['price_date']})"
-    )
+    place, day, until = source(row)
+    print(f"{name:17}{bills[name]:7.2f} dollars a month: {row['price_in']} read, {row['price_out']} written{until}")
+    print(f"{'':17}{place}, read on {day}; group: {group(row)}")
 
 # %% [markdown]
-# Tokens were counted with tiny-phi3's tokenizer. Its vocabulary is small, so a large model would count fewer. And a
-# better model is not the same as a cheaper bill: none of these services was tested on your questions here.
+# Two things move such a bill. tiny-phi3's vocabulary is small, so a large model would count fewer tokens. And many
+# services write a long text of thinking before the answer, and bill it at the price of writing: the bill may be several
+# times as high. None of these services was tested on your questions.
 #
 # Who holds what, in each of the three places of the drawing:
 #
@@ -886,33 +1008,34 @@ for name in services:
 
 # %%
 closed = sorted_rows["closed"]
-used = [row["deployment"].split(";") for row in closed if row["deployment"]]
-on_own, metered = sum("own" in ways for ways in used), sum(bool(row["price_in"]) for row in closed)
-in_clear = company[0].answer in sent
-least = min(len(used) - on_own, metered) / len(closed)  # every empty cell counted as a no
-most = 1 - on_own / len(closed)  # every empty cell counted as a yes
-decided = least >= 0.9 or most < 0.9 or not in_clear
+ways = [row["deployment"].split(";") for row in closed if row["deployment"]]
+with_price, at_home = sum(bool(row["price_in"]) for row in closed), sum("own" in way for way in ways)
+at_least = min(len(ways) - at_home, with_price) / len(closed)  # every empty cell counted as a no
+at_most = 1 - at_home / len(closed)  # every empty cell counted as a yes
+decided = at_least >= 0.9 or at_most < 0.9
 
 # %%
 verdict(
     "C05",
-    measured=on_own / len(used),
-    supported=least >= 0.9 and in_clear if decided else None,
+    measured=with_price / len(closed),
+    supported=at_least >= 0.9 if decided else None,
     scope="computed" if decided else "not decidable at this size",
-    note=f"{len(closed)} closed models: for {len(used)} the deployment is known, for {metered} a price by the token; "
-    f"the request holds the company's value as readable text: {in_clear}",
+    note=f"{len(closed)} closed models: deployment known for {len(ways)}, a price by the token for {with_price}; "
+    f"{len(sorted_rows['unknown'])} more models, of which nobody says whether they are closed, are left out",
     lesson="02",
 )
 
 # %% [markdown]
-# The rule was: of *all* closed models at most one in ten on your own machine, at least nine in ten with a metered
-# price, and the company's text readable in the request. Where an empty cell of the catalogue could tip it, nothing is
-# decided.
+# The rule: of *all* closed models at most one in ten on your own machine, and at least nine in ten with a price by the
+# token. Where an empty cell could tip it, nothing is decided. "Size" is that of the catalogue here: more documents
+# would decide it, a larger model would not.
 #
 # ### On trust
 #
-# That means a contract. OpenAI, for one, states that API data are not used for
-# training unless you agree, and that logs for abuse monitoring are kept for up to 30 days by default ([data
+# This part is not tested. An earlier rule asked whether the request holds readable text. That could not fail, and was
+# taken out after a first result. *On trust* means to rely on a contract. OpenAI, for one, states
+# that API data are not used for training unless you agree, and that logs for abuse monitoring are kept for up to 30
+# days by default ([data
 # controls](https://developers.openai.com/api/docs/guides/your-data)).
 #
 # ## Exercise 2.7: the break-even
@@ -950,23 +1073,28 @@ meets = {}
 for name in services:
     prices = float(priced[name]["price_in"]), float(priced[name]["price_out"])
     meets[name] = break_even(fixed, *prices, tokens_in, tokens_out)
-    busy = meets[name] * (tokens_in + tokens_out) / (hours_a_month * 3600)
-    print(f"{name:17}{meets[name]:12,.0f} calls a month; the machine would have to handle {busy:6,.1f} tokens a second")
+    per_second = meets[name] / (hours_a_month * 3600)
+    busy = f"read {tokens_in * per_second:,.0f} and write {tokens_out * per_second:,.0f} tokens a second"
+    print(f"{name:17}{meets[name]:12,.0f} calls a month; the machine would have to {busy}")
+
+# %% [markdown]
+# That is the mean over all hours, at night too. A busy hour needs more.
 
 # %%
-dates = sorted(priced[name]["price_date"] for name in services)
+read_on = max(source(priced[name])[1] for name in services)
 x = np.logspace(2, 8, 50)
-fig, ax = chart(
-    f"Metered, or your own weights? Prices of {dates[0]} to {dates[-1]}", x="calls a month", y="dollars a month"
-)
+fig, ax = chart(f"Metered, or your own weights? Prices read on {read_on}", x="calls a month", y="dollars a month")
 for i, name in enumerate(services):
-    ax.plot(x, x * fixed / meets[name], color=COLOURS[i], linestyle=LINES[i], label=name)
-    ax.plot(meets[name], fixed, MARKERS[i], color=COLOURS[i])
+    style = {"color": COLOURS[i], "linestyle": LINES[i], "marker": MARKERS[i]}
+    traffic = np.sort([*x, meets[name]])
+    at_mark = [int(np.searchsorted(x, meets[name]))]  # the one point that gets a marker
+    ax.plot(traffic, traffic * fixed / meets[name], label=name, markevery=at_mark, **style)
 ax.axhline(fixed, color="black", label="own weights, rented T4")
-ax.axvline(calls, color="grey", linestyle=LINES[3], label="Brightwater's traffic")
+ax.axvline(calls, color="grey", linestyle=LINES[5], label="Brightwater's traffic")
 ax.set(xscale="log", yscale="log", ylim=(0.01, 1e5), xlim=(1e2, 1e8))
 ax.legend(fontsize=9, loc="lower right")
 words = ", ".join(f"{name} at {meets[name]:,.0f} calls" for name in services)
+words += f". Brightwater makes {calls:,} calls; the nearest mark has {min(meets.values()) / calls:.0f} times as many"
 show(
     fig,
     f"Line chart on logarithmic axes. A rented machine costs {fixed:.0f} dollars a month. Services meet it: {words}.",
@@ -984,17 +1112,20 @@ show(
 
 # %% tags=["varies"]
 key, hosted = os.environ.get("EXPERT_HOSTED_KEY"), os.environ.get("EXPERT_HOSTED_MODEL")
-question, most = with_passages(company[0]), 200
-dear = priced["GPT-6.2 Astra"]
-worst = (len(question) * float(dear["price_in"]) + most * float(dear["price_out"])) / 1e6  # a token a letter
-print(f"One question, at the dearest price above: less than {worst:.3f} dollars.")
+question, longest = with_passages(company[0]), 200
+highest = priced["GPT-6.2 Astra"]
+worst = (len(question) * float(highest["price_in"]) + longest * float(highest["price_out"])) / 1e6  # a token a letter
+print(f"One question, at the highest price above: less than {worst:.3f} dollars.")
 print("It will be sent in the next cell." if key and hosted else "No key is set: nothing will be sent.")
 
 # %% tags=["varies"]
+hosted_seconds = None
 if key and hosted:
     try:
         client = OpenAI(base_url=os.environ.get("EXPERT_HOSTED_URL"), api_key=key, max_retries=0, timeout=60)
-        reply = ask(client, hosted, question, most)
+        began = time.perf_counter()
+        reply = ask(client, hosted, question, longest)
+        hosted_seconds = time.perf_counter() - began
         print(reply.choices[0].message.content, reply.usage)
     except OpenAIError as error:
         print(f"The service did not answer: {type(error).__name__}: {str(error)[:200]}")
@@ -1002,23 +1133,28 @@ else:
     print("Skipped.")
 
 # %% [markdown]
-# The verdict on C08. The rule: the same client gets the same text from your own weights (at least 7 of 8), and both
-# kinds of bill exist, so that they meet at some traffic above zero for every service.
+# The rule for C08: supported if the same client got the same text from your own weights (at least 7 of 8), *and* a
+# hosted service answered, counted its tokens, and was quicker than the start of your own server. If none was asked,
+# half of the claim is untested and nothing is decided. (An earlier rule was content with list prices. Any price passed
+# it, so it was changed after a first result.)
 
 # %%
+own_weights = alike >= 7
+service = None if hosted_seconds is None else hosted_seconds < server.seconds and reply.usage is not None
+supported = own_weights and service
 verdict(
     "C08",
     measured=alike,
-    supported=alike >= 7 and all(0 < meet < float("inf") for meet in meets.values()),
-    scope="mechanism shown here",
-    note=f"of 8 answers; break-even from {min(meets.values()):,.0f} to {max(meets.values()):,.0f} calls a month, "
-    f"Brightwater has {calls:,}; own server: any key let in: {let_in}",
+    supported=supported,
+    scope="not decidable at this size" if supported is None else "mechanism shown here",
+    note=f"of 8 answers; a hosted service was {'not ' if service is None else ''}asked; by list prices the two meet at "
+    f"{min(meets.values()):,.0f} to {max(meets.values()):,.0f} calls a month, Brightwater has {calls:,}",
     lesson="02",
 )
 
 # %% [markdown]
-# That a service is quick to start was not measured: it needs an account. That a server of your own has no lock and no
-# log unless you build them, you have seen.
+# That a server of your own has no lock unless you build one, you have seen. Whether it keeps a log of who asked
+# what, you have not looked at.
 #
 # ## The ladder
 #
@@ -1043,7 +1179,7 @@ picture(
 # - a. A search puts the page of a handbook beside the question.
 # - b. The desk writes "Answer in one word." before each question.
 # - c. `base` was trained further, on chats, and became `chat`.
-# - d. `base` itself was trained on this repository's texts; before, it could not answer anything.
+# - d. `base` itself was trained on this repository's texts; before that, no weight had learnt anything.
 # - e. Four solved tickets stand in the prompt as examples.
 # - f. A small addition to the weights is learnt from 500 work orders.
 # - g. You want 12 layers in place of 5, so no old weight fits.
@@ -1052,6 +1188,7 @@ picture(
 # **Example of the form:** `[1, 1, 1, 1, 1, 1, 1, 1]`
 
 # %%
+# One number for each case, a to h
 ### BEGIN SOLUTION
 levels = [2, 1, 3, 4, 1, 3, 4, 2]
 ### END SOLUTION
@@ -1059,69 +1196,74 @@ levels = check("2.8", levels)
 
 # %% [markdown]
 # Stuck? `hint("2.8")`, then `solution("2.8")`. What does each level take? Predict for level 3: how many
-# minutes of training, on two cores, made `chat` out of `base`?
+# minutes of training, by the card of the family, made `chat` out of `base`? (You may have read it there.)
 
 # %%
 my_prediction = None
-predict("C10", my_prediction, lesson="02")
+predict("C10", as_number(my_prediction, 0), lesson="02")
 
 # %% [markdown]
-# Levels 1 and 2 can be measured now. Level 1 is the bare question. Level 2 uses the word search from above, with the
-# one passage it finds first.
+# Levels 1 and 2 can be measured now. Level 1 is a prompt with four solved questions in front, and no passage. Level 2
+# uses the word search from above, with the one passage that it finds first.
 
 # %%
-began = time.perf_counter()
-found = [found_prompt(q, 1) for q in company]
-index_seconds = time.perf_counter() - began
-bare = answers_of("chat", [q.question for q in company])
-read = answers_of("chat", found)
+shots = [q for q in corpus.questions(split="tune", kind="single_fact") if q not in company][:4]
+solved = "\n".join(f"Question: {q.question}\nAnswer: {q.answer}" for q in shots)
+prompted = answers_of("chat", [f"{solved}\nQuestion: {q.question}\nAnswer:" for q in company])
+retrieved = answers_of("chat", [found_prompt(q, 1) for q in company])
 level = {}
-for number, texts in ((1, bare), (2, read)):
-    marks = [evaluate.exact_match(t, [q.answer, *q.variants]) for t, q in zip(texts, company, strict=True)]
-    level[number] = float(np.mean(marks))
-hits = np.mean([search(q.question, 1)[0] in q.passages for q in company])
-print(f"The search put a right passage first for {hits:.0%} of the questions.")
-print(f"level 1, prompt alone: {level[1]:.0%} right; level 2, one found passage: {level[2]:.0%} right")
+for number, texts in ((1, prompted), (2, retrieved)):
+    hits = [evaluate.exact_match(t, [q.answer, *q.variants]) for t, q in zip(texts, company, strict=True)]
+    level[number] = float(np.mean(hits))
+first_found = np.mean([search(q.question, 1)[0] in q.passages for q in company])
+print(f"The search put a right passage first for {first_found:.0%} of the questions.")
+print(f"level 1, four examples: {level[1]:.0%} right; level 2, one found passage: {level[2]:.0%} right")
 
 # %% [markdown]
-# The card of the family says how long levels 3 and 4 took for this very model: what came after `base` is tuning, all
-# stages together are training from scratch.
+# The card of the family says how long training took for this very model, stage by stage. What came after `base` is
+# tuning. From scratch means all stages. (The card names the machines: there were two kinds, one with other work to do.)
 
 # %%
 table = re.search(r"^\| \|(.+)\|\n\|[-|]+\|\n(?:\|.*\n)*?\| minutes \|(.+)\|", family, re.MULTILINE)
-stages, numbers = ([cell.strip() for cell in row.split("|")] for row in table.groups())
+stages, numbers = ([cell.strip() for cell in line.split("|")] for line in table.groups())
 minutes = dict(zip(stages, map(float, numbers), strict=True))
 whole = minutes.pop("together")
 tuning = sum(list(minutes.values())[stages.index("base") + 1 :])
-print(
-    f"tuning: {tuning:.0f} minutes; from scratch: {whole:.0f} minutes; searching took under 30 s: {index_seconds < 30}"
-)
+until_base = whole - tuning
+print(f"from scratch: {whole:.0f} minutes: {until_base:.0f} until base was there, {tuning:.0f} of tuning after it")
 
 # %%
-rows = [
-    ("1 prompt", "the question", "0 %", "0", f"{level[1]:.0%}"),
-    ("2 retrieve", "what stands beside it", "0 %", "under 0.5", f"{level[2]:.0%}"),
+quick = "under 0.1" if index_seconds < 6 else "over 0.1"
+steps = [
+    ("1 prompt", "the question", "0 %", "not timed", f"{level[1]:.0%}"),
+    ("2 retrieve", "what stands beside it", "0 %", quick, f"{level[2]:.0%}"),
     ("3 tune", "the weights of base", f"{changed:.0%}", f"{tuning:.0f}", "lessons 07 to 09"),
-    ("4 from scratch", "all weights, from random", "100 %", f"{whole:.0f}", "lesson 10"),
+    ("4 from scratch", "weights that learnt nothing", "100 %", f"{whole:.0f}", "lesson 10"),
 ]
-print(f"{'level':16}{'what changes':26}{'weights':9}{'minutes':11}right (company)")
-for row in rows:
-    print(f"{row[0]:16}{row[1]:26}{row[2]:9}{row[3]:11}{row[4]}")
+print(f"{'level':16}{'what changes':29}{'weights':9}{'set-up, min':13}right (company)")
+for step in steps:
+    print(f"{step[0]:16}{step[1]:29}{step[2]:9}{step[3]:13}{step[4]}")
 
 # %%
 verdict(
     "C10",
     measured=tuning,
-    supported=0 < index_seconds < 60 * tuning < 60 * whole and level[2] >= level[1] + 0.2,
+    supported=index_seconds < 60 * tuning < 60 * until_base and level[2] >= level[1] + 0.2,
     scope="mechanism shown here",
-    note=f"minutes on 2 cores: searching under 0.5, tuning {tuning:.0f}, from scratch {whole:.0f}; right: prompt "
+    note=f"minutes: index {quick}, tuning {tuning:.0f}, training until base {until_base:.0f}; right: prompt "
     f"{level[1]:.0%}, retrieve {level[2]:.0%}; lessons 09 and 10 measure all four on the same questions",
     lesson="02",
 )
 
 # %% [markdown]
-# The rule: each level takes longer to set up than the one before, and the second brings at least 20 points over the
-# first. Minutes are this small model's. The order is what you carry away, and the habit to try from the left.
+# The rule: building an index takes less time than tuning, tuning less than the training that made `base`, and the
+# second level brings at least 20 points over the first. An earlier rule compared tuning with *all* training, which
+# holds the tuning too and so could not fail. It was changed after its result.
+#
+# ### At full size
+#
+# There the last step is the large one: GPT-3 took 3,640 petaflop/s-days, tuning it on people's wishes at most 60
+# ([Ouyang and others, 2022](https://arxiv.org/abs/2203.02155), section 5.1). Carry away the habit to try from the left.
 #
 # ## The decision
 #
@@ -1129,15 +1271,18 @@ verdict(
 
 # %%
 r, cheapest = results[best, "company"], min(bills, key=bills.get)
-rivals = [name for name in order["company"][1:] if results[name, "company"].high >= r.low]
-print(f"Best on Brightwater's questions: {best}, {r.exact:.0%} ({r.low:.0%} to {r.high:.0%}).")
-print("Not told apart from it by these questions:", ", ".join(rivals) or "none")
-print(f"A month of traffic: {bills[cheapest]:.2f} dollars at {cheapest}, {fixed:.0f} for a machine.")
-print("By money alone:", "the service." if bills[cheapest] < fixed else "the machine.")
+rivals = [name for name in order["company"][1:] if gap(best, name, "company")[1] <= 0]
+print(f"Best on Brightwater's questions: {best}, right value {r.exact:.0%} ({ends(r)[0]:.0%} to {ends(r)[1]:.0%}).")
+print("Not told apart from it, question by question:", ", ".join(rivals) or "none")
+print(f"On a computer that the desk has: no rent; {sizes[best]:.0f} MB of weights, measured here on a processor.")
+print(f"On a rented machine: {fixed:.0f} dollars a month.")
+print(f"At a service, {cheapest}: {bills[cheapest]:.2f} dollars a month. Right on these questions: not measured.")
 
 # %% [markdown]
-# Money is one line of the decision. The others are in the table above: who may read the passages, and who decides when
-# the model changes. And a model that is wrong too often is no choice at any price: a crane is ordered by its answer.
+# So money does not decide today: a small model costs no rent, and the service's list price is low. Two numbers are
+# missing: the share of *true* sentences, which only a reader can count, and the services' share on your questions.
+# Until then neither should order a crane. And the table above stays: who may read the passages, and who decides when
+# the model changes.
 #
 # ## Your table and your ledger
 #

@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 from expert import check, checks, exercises, hint, ledger, predict, quiz, solution, store, verdict
-from expert.claims import CLAIMS, as_share
+from expert.claims import CLAIMS, as_number, as_share
 from expert.exercises import Case, Exercise, Mistake
 from expert.store import LedgerDamaged, LedgerError
 
@@ -510,11 +510,52 @@ def test_a_prediction_after_the_measurement_is_marked(capsys: pytest.CaptureFixt
     verdict("C14", **measured)
     predict("C14", None, lesson=0)  # no prediction is never late
     assert "after the measurement" not in told(capsys)
+    predict("C14", 0.05, lesson=0)  # never in place of the one made before
+    assert "Predicted: 0.3 Beware: This claim was measured before, so the earlier prediction stays" in told(capsys)
+    verdict("C14", **measured)
+    assert ledger()[0]["prediction"] == "0.3"
+
+
+def test_a_first_prediction_after_the_measurement_is_kept_and_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    measured = {"measured": 0.0, "supported": True, "scope": "computed", "lesson": 0}
+    predict("C14", None, lesson=0)
+    verdict("C14", **measured)
     predict("C14", 0.05, lesson=0)
     verdict("C14", **measured)
-    assert told(capsys).count("after the measurement") == 2
-    predict("C14", 0.05, lesson=0)
+    assert told(capsys).count("0.05 (after the measurement)") == 2
+    predict("C14", 0.0, lesson=0)
+    predict("C14", None, lesson=0)
+    assert "Predicted: 0.05 (after the measurement) (kept from before)" in told(capsys)
     assert ledger()[0]["prediction"] == "0.05 (after the measurement)"
+
+
+@pytest.mark.parametrize("nothing", [None, ...])
+@pytest.mark.parametrize("measure", [True, False], ids=["after the measurement", "before it"])
+def test_a_second_run_without_a_prediction_keeps_the_first(
+    nothing: object, measure: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predict("C14", 0.2, lesson=0)
+    if measure:
+        verdict("C14", measured=0.0, supported=True, scope="computed", lesson=0)
+    capsys.readouterr()
+    predict("C14", nothing, lesson=0)  # a new copy of the lesson, its cells still None
+    text = told(capsys)
+    assert "Predicted: 0.2 (kept from before)" in text and "Beware" not in text
+    verdict("C14", measured=0.0, supported=True, scope="computed", lesson=0)
+    assert "Predicted: 0.2 Measured" in told(capsys) and ledger()[0]["prediction"] == "0.2"
+
+
+def test_a_prediction_may_change_before_the_measurement(capsys: pytest.CaptureFixture[str]) -> None:
+    predict("C14", 0.2, lesson=0)
+    predict("C14", 0.7, lesson=0)
+    assert "Beware" not in told(capsys) and ledger()[0]["prediction"] == "0.7"
+
+
+def test_a_prediction_with_numbers_of_numpy_is_the_same_in_a_second_run(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        predict("C14", [np.float32(0.5), 1], lesson=0)
+        verdict("C14", measured=0.0, supported=True, scope="computed", lesson=0)
+    assert "Beware" not in told(capsys)
 
 
 def test_a_prediction_without_a_lesson_is_found_by_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
@@ -582,6 +623,26 @@ def test_what_is_no_share_is_not_taken(value: object, says: str, capsys: pytest.
     assert text.startswith("Not taken as a prediction: ") and says in text
     predict("C14", as_share(value), lesson=0)
     assert ledger()[0]["prediction"] == "no prediction"
+
+
+@pytest.mark.parametrize(
+    ("value", "number"), [(None, None), (..., None), (0, 0), (8, 8), ("7", 7), (np.int64(3), 3), (" 2,5 ", 2.5)]
+)
+def test_a_number_is_taken(value: object, number: float | None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert as_number(value, 0, 8) == number and told(capsys) == ""
+
+
+@pytest.mark.parametrize("value", [-1, 9, "eight", "7 of 8", True, float("nan"), [3], "50 %", 10**400])
+def test_what_is_no_such_number_is_not_taken(value: object, capsys: pytest.CaptureFixture[str]) -> None:
+    assert as_number(value, 0, 8) is None
+    assert told(capsys).endswith("Give one number from 0 to 8.")
+
+
+def test_a_count_is_whole_and_a_number_may_have_no_upper_end(capsys: pytest.CaptureFixture[str]) -> None:
+    assert as_number(0.9, 0, 8, whole=True) is None
+    assert "one whole number from 0 to 8" in told(capsys)
+    assert as_number(12.5, 0) == 12.5 and as_number(-1, 0) is None
+    assert "one number, 0 or more" in told(capsys)
 
 
 # --- the ledger's file -------------------------------------------------------------------------------------------

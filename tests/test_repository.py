@@ -50,7 +50,7 @@ def test_each_imported_package_is_pinned() -> None:
 
 
 # Imported packages that a pinned one brings, and whose version it decides
-BROUGHT_ALONG = {"ipython", "jupyter-client", "huggingface-hub"}
+BROUGHT_ALONG = {"ipython", "jupyter-client", "huggingface-hub", "threadpoolctl"}
 
 
 def test_the_installed_versions_are_the_pinned_ones() -> None:

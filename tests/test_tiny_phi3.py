@@ -29,6 +29,10 @@ RECIPES = {
     "long skills": train.LONG_SKILLS,
     "trades": train.TRADES,
     "long trades": train.LONG_TRADES,
+    "forms": train.FORMS,
+    "workshop": train.WORKSHOP,
+    "long workshop": train.LONG_WORKSHOP,
+    "desk": train.DESK,
 }
 TINY = {"hidden_size": 128, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 LIMITS = {"chat": 8_000_000, "base": 8_000_000, "small": 3_000_000}
@@ -81,6 +85,36 @@ def test_relation_says_what_is_missing(tmp_path, text, message):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=re.escape(message)):
         language.relation_from(read_blocks(path)[0], "pumps")
+
+
+PUMP = "[relation {0}]\nentity: {1}\nvalue: flow\nsays:\n- {{e}}: {{v}}.\nasks:\n- {{e}} {0}?\n"
+
+
+@pytest.mark.parametrize(
+    ("entity", "pair", "message"),
+    [
+        ("product", "[pair flow speed]\nsays:\n- The {e} gives {a}.\n", "{b}"),
+        ("town", "[pair flow speed]\nsays:\n- The {e} gives {a} at {b}.\n", "one entity"),
+        ("product", "[pair flow weight]\nsays:\n- The {e} gives {a} at {b}.\n", "flow weight"),
+    ],
+)
+def test_pair_says_what_does_not_fit(tmp_path, entity, pair, message):
+    path = tmp_path / "bank.txt"
+    path.write_text(PUMP.format("flow", "product") + PUMP.format("speed", entity) + pair, encoding="utf-8")
+    *relations, block = read_blocks(path)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        language.pair_from(block, [language.relation_from(r, "pumps") for r in relations])
+
+
+def test_forms_fill_their_slots():
+    names = Names(random.Random(0))
+    found = {
+        names.value("form: {2-60} grams | between {clock} and {clock} | {0.02-0.40} mm, {weekday}") for _ in range(300)
+    }
+    patterns = (r"(\d+) grams", r"between \d\d:\d\d and \d\d:\d\d", r"0\.(\d\d) mm, [A-Z][a-z]+day")
+    assert all(any(re.fullmatch(p, text) for p in patterns) for text in found), found
+    assert all(2 <= int(text.split()[0]) <= 60 for text in found if text.endswith("grams"))
+    assert {next(i for i, p in enumerate(patterns) if re.fullmatch(p, text)) for text in found} == {0, 1, 2}
 
 
 def test_alternations_expand_to_each_option():
@@ -314,6 +348,33 @@ def test_hints_of_a_value_before_its_name(tokenizer):
         if segments[0][0][:end].endswith(longest):
             found += 1
     assert found > 10
+
+
+def test_a_reading_can_keep_to_one_entity_or_one_type():
+    for i in range(40):
+        author = Author(f"alone-{i}")
+        assert len({fact.entity for fact in author.reading(3, 3, (1, 2), alone=True).facts}) == 1
+        assert {fact.relation.entity for fact in author.reading(1, 1, (1, 1), only="term").facts} == {"term"}
+
+
+def test_two_facts_of_one_sentence_are_told_apart(tokenizer):
+    """A sentence with two values states both, and the hints point to a place of its own for each."""
+    apart = found = 0
+    for i in range(300):
+        author = Author(f"pair-{i}")
+        reading = author.reading(1, 2, (2, 2), abstain=0.0, work=1.0)
+        facts = [(fact.relation, fact.value) for fact in reading.facts]
+        if not author.together(facts) or len(reading.questions) < 2 or facts[0][1] == facts[1][1]:
+            continue
+        found += 1
+        assert all(hints.find(value, reading.passages[0]) for _, value in facts), reading.passages
+        segments = author.chat_reading(reading)
+        encoded = tokenizer.backend_tokenizer.encode_batch([t for t, _ in segments])
+        none = hints.no_hints(sum(len(e) for e in encoded))
+        keys = [hints.fact_hints(f, reading, segments[0][0], encoded[0], 0, none) for f in reading.facts]
+        apart += keys[0] != keys[1]
+    assert found > 40
+    assert apart / found > 0.9
 
 
 @pytest.mark.parametrize("system", [None, "Cite your source."])

@@ -43,8 +43,9 @@ RAISED = "your code raised"
 COURSE = "the course's"
 SCOPES = ("mechanism shown here", "computed", "not decidable at this size")
 LATE = "This claim was measured before. The ledger says that this prediction came after the measurement."
+STAYS = "This claim was measured before, so the earlier prediction stays in the ledger, and the new one is not kept."
 INDENT = 13
-WIDTH = 90
+WIDTH = 78
 
 _hints_given: dict[str, int] = {}
 
@@ -601,20 +602,27 @@ def _letters(answer: Any) -> set[str]:
 
 
 def predict(claim: str, value: Any, *, lesson: str | int = "") -> None:
-    """Keep a prediction for a claim, before the experiment. None (or ``...``) is allowed: no prediction."""
+    """Keep a prediction for a claim, before the experiment. None (or ``...``) is allowed: no prediction.
+
+    Before the measurement another value takes its place. None never does, so that a lesson may run again untouched;
+    and nothing does once the claim is measured: a prediction made then is kept, and marked, only where there is none.
+    """
     _known_claim(claim)
     value = None if value is ... else store.plain(value)
     kept: dict[str, Any] = {}
 
     def edit(record: dict[str, Any]) -> None:
         entry = record["claims"].setdefault(claim, {}).setdefault(_lesson(lesson), {})
-        if "prediction" not in entry or entry["prediction"] != value:  # the same again, as in a second run: still early
-            entry["late"] = "measured" in entry and value is not None
-        entry.update(prediction=value, predicted=store.now())
+        measured = "measured" in entry
+        if entry.get("prediction") is None or (value is not None and not measured):
+            entry.update(prediction=value, predicted=store.now(), late=measured and value is not None)
         kept.update(entry)
 
     store.change(edit)
-    lines = [("Predicted", _say(value)), ("Beware", LATE if kept.get("late") else "")]
+    early = kept["prediction"]
+    lines = [("Predicted", _prediction(kept) + (" (kept from before)" if value is None and early is not None else ""))]
+    if value is not None:
+        lines.append(("Beware", STAYS if early != value else LATE if kept.get("late") else ""))
     print(_text(f"{claim}  {CLAIMS[claim]}", lines))
 
 

@@ -67,6 +67,22 @@ def as_share(value: Any) -> float | None:
     return None
 
 
+def as_number(value: Any, low: float, high: float | None = None, *, whole: bool = False) -> float | None:
+    """A learner's prediction as a number of at least ``low`` and at most ``high``: a count, minutes, tokens.
+
+    None stays None, and so does what is no such number: the page says why.
+    """
+    if value is None or value is ...:
+        return None
+    number = None if isinstance(value, str) and "%" in value else _number(value)
+    fits = number is not None and low <= number <= (float("inf") if high is None else high)
+    if fits and number < float("inf") and not (whole and number % 1):
+        return int(number) if number % 1 == 0 else number
+    reach = f", {low:g} or more" if high is None else f" from {low:g} to {high:g}"
+    print(f"Not taken as a prediction: {value!r}. Give one {'whole ' if whole else ''}number{reach}.")
+    return None
+
+
 def _number(value: Any) -> float | None:
     """A number, also one that was typed as a text, such as "0.3", "0,3" or "30 %"."""
     if isinstance(value, bool):

@@ -142,12 +142,70 @@ def break_even_floor(fixed, price_in, price_out, tokens_in, tokens_out):
     return int(fixed // cost)
 
 
+def interval_formula(marks):
+    m, s = np.mean(marks), np.std(marks) / len(marks) ** 0.5
+    return m - 1.96 * s, m + 1.96 * s
+
+
+def interval_percent(marks):
+    chance = np.random.default_rng(5)
+    means = [chance.choice(marks, size=len(marks)).mean() for _ in range(2000)]
+    return np.percentile(means, 0.025), np.percentile(means, 0.975)
+
+
+def interval_of_32(marks):
+    chance = np.random.default_rng(5)
+    means = [chance.choice(marks, size=32).mean() for _ in range(2000)]
+    return np.quantile(means, 0.025), np.quantile(means, 0.975)
+
+
+def interval_few_means(marks):
+    chance = np.random.default_rng(5)
+    means = [chance.choice(marks, size=4 * len(marks)).mean() for _ in range(2000)]
+    return np.quantile(means, 0.025), np.quantile(means, 0.975)
+
+
+def match_regex(answer, accepted):
+    for value in accepted:
+        if evaluate.exact_match(answer, value):
+            return re.match(".*", answer)
+
+
+def card_named(use_name, not_name, swap=False, share=None, blank=" "):
+    def model_card(name, results, use, not_for):
+        a, b = (not_for, use) if swap else (use, not_for)
+        lines = [f"#{blank}{name}", "", f"{use_name}{a}", f"{not_name}{b}", ""]
+        for r in results:
+            part = share(r.exact) if share else f"{r.exact:.0%}"
+            lines.append(f"{r.task}: {part} of {r.questions} ({r.low:.0%} to {r.high:.0%})")
+        return "\n".join(lines)
+
+    return model_card
+
+
+def card_not_first(name, results, use, not_for):
+    body = [f"* {r.task} ({r.questions}): {r.exact:.0%}, {r.low:.0%}-{r.high:.0%}" for r in results]
+    return "\n".join([f"# {name}", "## Do not use it for", not_for, "", "## Use it for", use, *body])
+
+
 RIGHT = {
     "2.1": [match_by_words, evaluate.exact_match, lambda a, v: bool(sum(match_by_words(a, [x]) for x in v))],
-    "2.2": [f1_by_hand, lambda a, v: np.float64(f1_by_hand(a, v)), lambda a, v: evaluate.token_f1(a, v)],
+    "2.2": [
+        f1_by_hand,
+        lambda a, v: round(f1_by_hand(a, v), 3),
+        lambda a, v: np.float64(f1_by_hand(a, v)),
+        lambda a, v: evaluate.token_f1(a, v),
+    ],
     "2.3": [interval_plain, interval_matrix, evaluate.bootstrap],
     "2.4": [frontier_loop, lambda c: set(frontier_loop(c)), lambda c: sorted(frontier_loop(c))],
-    "2.5": [card_lines, card_decimals, card_without()],
+    "2.5": [
+        card_lines,
+        card_decimals,
+        card_without(),
+        card_named("Use: ", "Not for: "),
+        card_named("**Intended use:** ", "**Don't use for:** "),
+        card_not_first,
+    ],
     "2.6": [group_match, lambda row: {"yes": "open", "no": "closed"}.get(row["open_weights"], "unknown")],
     "2.7": [
         break_even_floor,
@@ -159,7 +217,11 @@ RIGHT = {
 WRONG = {
     "2.1": [
         (match_only_lower, "another value"),
-        (lambda a, v: a == v, "Work this input through"),
+        (lambda a, v: a == v, "never equals a list"),
+        (lambda a, v: 1 if match_by_words(a, v) else 0, "not True or False"),
+        (lambda a, v: int(match_by_words(a, v)), "not True or False"),
+        (lambda a, v: match_regex(a, v) or [], "not True or False"),
+        (lambda accepted, answer: any(x.lower() in answer.lower() for x in accepted), "second a list of values"),
         (lambda a, v: any(evaluate.normalise(x) == evaluate.normalise(a) for x in v), "enough that the value stands"),
         (lambda a, v: evaluate.exact_match(a, v[0]), "Only the first"),
         (lambda a, v: all(evaluate.exact_match(a, x) for x in v), "One is enough"),
@@ -184,6 +246,10 @@ WRONG = {
         (lambda m: evaluate.bootstrap(m)[::-1], "low, then high"),
         (lambda m: [100 * x for x in evaluate.bootstrap(m)], "percentage"),
         (lambda m: (min(m), max(m)), "ends of the marks"),
+        (interval_percent, "np.percentile(means, 2.5)"),
+        (interval_formula, "beyond 0 or 1"),
+        (interval_of_32, "too wide"),
+        (interval_few_means, "too narrow"),
         (lambda m: print(evaluate.bootstrap(m)), "use return"),
     ],
     "2.4": [
@@ -201,6 +267,10 @@ WRONG = {
         (card_without("use"), "for is missing"),
         (card_without("title"), "title in the first line"),
         (card_first_only, "Not every result"),
+        (card_named("Use: ", "Not for: ", swap=True), "each other's place"),
+        (card_named("## Intended use\n\n", "## Not for\n\n", swap=True), "each other's place"),
+        (card_named("Use: ", "Not for: ", share=lambda x: f"{int(100 * x)}%"), "cut off, not rounded"),
+        (card_named("Use: ", "Not for: ", blank=""), "A blank belongs"),
         (lambda n, r, u, f: [n, u, f], "A str was asked for"),
         (lambda n, r, u, f: f"# {n}\n{u}\n{f}\n" + "".join(r.task + str(r.accuracy) for r in r), "AttributeError"),
     ],
@@ -224,7 +294,10 @@ WRONG = {
     "2.8": [
         ([2, 1, 3, 4, 2, 3, 4, 2], "examples in the prompt are a prompt"),
         ([2, 1, 3, 4, 1, 3, 4, 3], "the weights stay"),
-        ([2, 1, 4, 4, 1, 3, 4, 2], "a little further"),
+        ([2, 1, 4, 4, 1, 3, 4, 2], "trained them further"),
+        ([2, 1, 3, 3, 1, 3, 4, 2], "had learnt nothing"),
+        (21341342, "no single number"),
+        (lambda: [2, 1, 3, 4, 1, 3, 4, 2], "no function"),
         ([1, 1, 1, 1, 1, 1, 1, 1], "searched for"),
         ([2, 1, 3, 4], "eight"),
         ("21341342", "a list of numbers"),

@@ -316,6 +316,9 @@ class Author:
     def passage(self, entity: str, facts: list[tuple[Relation, str]], fillers: list[str], plainly: bool) -> str:
         """A passage about one entity that states each fact once and names the entity at least once."""
         r = self.rng
+        together = self.together(facts)
+        if together and r.random() < 0.8:
+            return self.paired(entity, facts, together)
         if not plainly and r.random() < 0.3:
             return self.titled(entity, facts)
         if self.split == "train" and not plainly and r.random() < 0.15:
@@ -356,6 +359,19 @@ class Author:
             extra = self.say(fillers, e=entity)
             text = f"{text} {extra}" if r.random() < 0.5 or not text[0].isupper() else f"{extra} {text}"
         return text
+
+    def together(self, facts: list[tuple[Relation, str]]) -> list[str]:
+        """The sentences of the bank that state these two facts at once, {a} being the first; none if there are none."""
+        names = [rel.name for rel, _ in facts]
+        pairs = self.trade_bank.pairs.get(facts[0][0].trade, [])
+        return next((says for a, b, says in pairs if [a.name, b.name] == names), [])
+
+    def paired(self, entity: str, facts: list[tuple[Relation, str]], says: list[str]) -> str:
+        """One sentence with both values ("delivers 30 l/s at 12 metres"), often behind the title of its document."""
+        r = self.rng
+        sentence = self.say(says, e=entity, a=facts[0][1], b=facts[1][1])
+        title = f"{entity} {r.choice(DOCUMENTS)}, {r.choice(SECTIONS)}"
+        return f"{capital(title)}: {sentence}" if r.random() < 0.5 else sentence
 
     def compound(self, entity: str, facts: list[tuple[Relation, str]]) -> str:
         """One sentence for all facts, the value before the name of its attribute: "has 6 stages and a 5 kW motor"."""
@@ -533,33 +549,43 @@ class Author:
         length: int = 0,
         shuffle_numbers: float = 0.0,
         anything: float = 0.0,
+        work: float = 0.0,
+        alone: bool = False,
+        only: str = "",
     ) -> Reading:
         """Make ``passages`` passages and ``questions`` questions.
 
         facts_per: least and most facts a passage states. length: add passages until about so many words.
-        anything: share of readings about made-up attributes.
+        anything: share of readings about made-up attributes. work: share of readings about the trades with pairs.
+        alone: all passages are about one entity. only: entities of this type only.
         single_word, open_only: ask only for values without a space, or of invented types.
         """
         r, bank = self.rng, self.trade_bank
         trade = self.draw_trade(14)
-        by_kind: dict[str, list[Relation]] = {}
+        if work and r.random() < work:
+            trade = r.choice([t for t, pairs in bank.pairs.items() if pairs])
+        if only:
+            trade = r.choice([t for t, rels in bank.relations.items() if any(rel.entity == only for rel in rels)])
+        known: dict[str, list[Relation]] = {}
+        for rel in bank.relations[trade]:
+            known.setdefault(rel.entity, []).append(rel)
+        by_kind = known
         if r.random() < anything:
             unknown = self.split == "train" and r.random() < 0.65
             by_kind = self.unknown_words() if unknown else self.any_relations()
-        else:
-            for rel in bank.relations[trade]:
-                by_kind.setdefault(rel.entity, []).append(rel)
-        kinds = list(by_kind)
+        kinds = [only] if only else list(by_kind)
         kind = r.choices(kinds, [len(by_kind[k]) for k in kinds])[0]
-        pool = {kind: self.entities(kind, r.randint(1, max(1, min(passages, 4))))}
+        pool = {kind: self.entities(kind, 1 if alone else r.randint(1, max(1, min(passages, 4))))}
         facts: dict[tuple[str, str], tuple[Relation, str, int]] = {}
         texts: list[str] = []
         words = 0
         while len(texts) < passages or words < length:
-            where = kind if r.random() < 0.75 else r.choices(kinds, [len(by_kind[k]) for k in kinds])[0]
+            where = kind if alone or r.random() < 0.75 else r.choices(kinds, [len(by_kind[k]) for k in kinds])[0]
             pool.setdefault(where, self.entities(where, 1))
             free = [e for e in pool[where] if any((e, rel.name) not in facts for rel in by_kind[where])]
-            if not free or r.random() < 0.15:
+            if alone and not free:
+                break
+            if not alone and (not free or r.random() < 0.15):
                 pool[where].append(self.similar(pool[where][0], where))
                 free = [pool[where][-1]]
             entity = r.choice(free)
@@ -567,6 +593,11 @@ class Author:
             if not left:
                 continue
             chosen = r.sample(left, min(len(left), r.randint(*facts_per)))
+            pairs = (
+                [[a, b] for a, b, _ in bank.pairs.get(trade, []) if a in left and b in left] if by_kind is known else []
+            )
+            if pairs and r.random() < 0.3:
+                chosen = r.choice(pairs)
             stated = [(rel, self.value(rel)) for rel in chosen]
             fillers = [f for f in bank.fillers[trade] if "{" not in f or where == kind]
             texts.append(self.passage(entity, stated, fillers, plainly))
@@ -598,9 +629,14 @@ class Author:
 
     def draw_trade(self, pumps: int) -> str:
         """One of the trades: that of pumps so many times as often as another, one with few wordings less often."""
-        names, brief = list(self.trade_bank.relations), self.trade_bank.brief
-        weights = [pumps if t == "pumps" else 0.4 if t in brief else 1 for t in names]
-        return self.rng.choices(names, weights)[0]
+        bank = self.trade_bank
+
+        def weight(trade: str) -> float:
+            if trade == "pumps":
+                return pumps
+            return pumps / 5 if bank.pairs.get(trade) else 0.4 if trade in bank.brief else 1
+
+        return self.rng.choices(list(bank.relations), [weight(trade) for trade in bank.relations])[0]
 
     def value(self, relation: Relation) -> str:
         """A value for the relation; lists of known phrases are mixed with phrases nobody has seen."""

@@ -88,6 +88,20 @@ def reading_hints(reading: Reading, segments: list[Segment], encoded: list) -> H
     return hints
 
 
+LITTLE_WORDS = set(
+    "a an the this that it its of in on at to for with from by and or up is are was has have had can may must will be "
+    "takes take needs gives gets uses comes you we".split()
+)
+
+
+def telling_words(text: str, without: list[str]) -> list[str]:
+    """The words of the text that may name an attribute: no little words, numbers, nor parts of these other texts."""
+    for part in without:
+        for start, end in reversed(find(part, text)):
+            text = text[:start] + text[end:]
+    return [w for w in re.findall(r"[A-Za-z][\w-]+", text) if w.lower() not in LITTLE_WORDS]
+
+
 def fact_hints(fact: Fact, reading: Reading, text: str, encoding, start: int, hints: Hints) -> int | None:
     """Write the hints of a fact that a passage states; the token that can know the whole fact, or None if not found.
 
@@ -115,8 +129,17 @@ def fact_hints(fact: Fact, reading: Reading, text: str, encoding, start: int, hi
         hints["home"][place] = home
     key, seen = places[0], first
     named = max((len(x) for x in fact.relation.labels if passage[last:].startswith(f" {x}")), default=0)
+    beside = [f.value for f in reading.facts if f.passage == fact.passage and f.value != fact.value]
+    beside = [v for v in beside if find(v, passage[opens:stop])]
+    told = telling_words(passage[opens:first], [fact.entity, *beside])
+    following = re.match(r" ([\w-]+)", passage[last:stop])
+    if not named and not told and following and telling_words(following[1], [fact.entity]):
+        named = following.end()  # nothing before the value says what it is, the word behind it does
     if named:  # the value stands before the name of its attribute: "a 5 kW motor"
         key, seen = token(last + named), last + named
+        places = [key]
+    elif beside:  # two values in one sentence: the unit at the end of a value tells it from the other
+        key, seen = places[-1], last - 1
         places = [key]
     elif len(before) < 3 <= len(after):
         key, seen, places = token(closing), closing, [token(closing)]

@@ -105,6 +105,19 @@ def relation_from(block: Block, trade: str) -> Relation:
     )
 
 
+def pair_from(block: Block, relations: list[Relation]) -> tuple[Relation, Relation, list[str]]:
+    """Check one [pair] block: two relations of one entity, and sentences with {e}, {a} and {b}. Raises ValueError."""
+    named = [rel for name in block.name.split() for rel in relations if rel.name == name]
+    if len(named) != 2 or named[0].entity != named[1].entity:
+        raise ValueError(
+            f"pair {block.name} (line {block.line}): expected two relations of one entity, defined above it"
+        )
+    for text in block.lists.get("says", []):
+        if not all(slot in text for slot in ("{e}", "{a}", "{b}")):
+            raise ValueError(f"pair {block.name}: expected {{e}}, {{a}} and {{b}} in {text!r}")
+    return named[0], named[1], block.lists["says"]
+
+
 def held_out(items: list, n: int, split: str) -> list:
     """The last n items are for evaluation, the others for training (short lists keep at least two for training)."""
     n = min(n, max(0, len(items) - 2))
@@ -120,30 +133,35 @@ class Bank:
     classes: dict[str, tuple[list[str], list[str]]]  # class -> (names, sentences)
     world: list[tuple[list[str], list[str], list[tuple[str, str]], str]]  # asks, says, facts, frame of the answer
     lists: dict[str, list[str]]  # styles, symptoms, system lines ...
-    brief: set[str]  # trades of ``more_trades.txt``: fewer wordings of each fact, and training only
+    brief: set[str]  # trades of ``more_*.txt``: fewer wordings of each fact, and training only
+    pairs: dict[str, list[tuple[Relation, Relation, list[str]]]]  # by trade: sentences that state two facts at once
 
 
 @lru_cache(maxsize=4)
 def load_bank(split: str = "train", trades: str = "train") -> Bank:
     """Read the bank for ``split`` ("train" or "eval") and ``trades`` ("train", "heldout" or "dev")."""
-    bank = Bank({}, {}, {}, [], {}, set())
+    bank = Bank({}, {}, {}, [], {}, set(), {})
     files = ["pumps.txt", "trades.txt"] if trades == "train" else [f"{trades}_trades.txt"]
     if (split, trades) == ("train", "train"):
-        files.append("more_trades.txt")
+        files += ["more_trades.txt", "more_pumps.txt"]
     for name in files:
         pending: list[Relation] = []
+        pairs: list[Block] = []
         for block in read_blocks(BANK / name):
             if block.kind == "relation":
                 pending.append(relation_from(block, ""))
+            elif block.kind == "pair":
+                pairs.append(block)
             elif block.kind == "filler":
                 trade = "pumps" if name == "pumps.txt" else block.name
                 for relation in pending:
                     relation.trade = trade
                 bank.relations.setdefault(trade, []).extend(pending)
                 bank.fillers.setdefault(trade, []).extend(block.lists["items"])
-                if name == "more_trades.txt":
+                bank.pairs.setdefault(trade, []).extend(pair_from(block, pending) for block in pairs)
+                if name.startswith("more_"):
                     bank.brief.add(trade)
-                pending = []
+                pending, pairs = [], []
         if pending:  # a file whose last trade has no filler block
             bank.relations.setdefault("general", []).extend(pending)
             bank.fillers.setdefault("general", []).append("This page was checked last month.")
@@ -298,6 +316,8 @@ class Names:
             return self.value(kind)
         if kind.startswith("noun:"):
             noun = r.choice([n.strip() for n in kind[5:].split(",")])
+            if self.split == "train" and r.random() < 0.15:  # a plain word in front: "paper desk", "winter round"
+                return self.fresh(lambda: f"{r.choice(TERM_A + THINGS)} {noun}")
             return self.fresh(
                 lambda: r.choice(
                     (
@@ -313,6 +333,8 @@ class Names:
             "product": self.product,
             "part": lambda: f"{r.choice(PARTS)} of the {self.product()}",
             "site": lambda: f"{r.choice((self.town(), self.word()))} {r.choice(SITES)}",
+            "town": self.town,
+            "rule": lambda: f"{self.letters(r.choice((2, 3)))}-{r.randint(1, 40):02d}",
             "fault": lambda: r.choice(
                 (
                     f"{self.letters(1)}{r.randint(1, 99)}",
@@ -375,11 +397,31 @@ class Names:
             )
         )
 
+    def formed(self, forms: str) -> str:
+        """One of the forms, its slots filled: {2-60}, {0.02-0.40}, {clock}, {weekday}, {month}, {word}, {L}."""
+        r = self.rng
+
+        def slot(match: re.Match) -> str:
+            low, dash, high = match[1].partition("-")
+            if dash:
+                decimals = len(low.partition(".")[2])
+                return (
+                    f"{r.uniform(float(low), float(high)):.{decimals}f}"
+                    if decimals
+                    else f"{r.randint(int(low), int(high))}"
+                )
+            words = {"weekday": WEEKDAYS, "month": MONTHS, "clock": [self.value("clock")], "L": [self.letters(1)]}
+            return r.choice(words[match[1]]) if match[1] in words else self.word()
+
+        return re.sub(r"\{([^}]*)\}", slot, r.choice(forms.split("|")).strip())
+
     def value(self, kind: str) -> str:
         """A value of a bank type, e.g. "45 Nm" for torque. Raises ValueError for an unknown type."""
         r = self.rng
         if kind.startswith("choice:"):
             return r.choice([c.strip() for c in kind[7:].split("|") if c.strip()])
+        if kind.startswith("form:"):
+            return self.fresh(lambda: self.formed(kind[5:]))
         if kind == "phrase":
             return self.fresh(self.phrase)
         dec = lambda a, b: f"{r.randint(a, b)}.{r.randint(1, 9)}"  # noqa: E731

@@ -41,11 +41,16 @@ def _without(*skip: str) -> Callable[[str, list[str]], bool]:
     return lambda answer, accepted: any(f" {_tidy(v, *skip)} " in f" {_tidy(answer, *skip)} " for v in accepted)
 
 
+def _truth(value: Any) -> bool:
+    """What a match object, a count or another value says where a condition is wanted."""
+    return bool(value)
+
+
 ONE = Exercise(
     id="2.1",
     goal="True where one of the accepted values stands in the answer as a whole, else False. Both are made plain "
-    "first: small letters, no articles (a, an, the), no citations such as [2], no stops and commas at the end of a "
-    "word. A number keeps its point and its sign; 1,450 is 1450.",
+    "first: small letters, no articles (a, an, the), no citations such as [2], one space between words, none of the "
+    "marks .,;:!?\"'() at the ends of a word. A number keeps its point and its sign; 1,450 is 1450.",
     reference=exact_match,
     source="import re\n\n\n"
     "def exact_match(answer: str, accepted: list[str]) -> bool:\n"
@@ -59,13 +64,16 @@ ONE = Exercise(
         "Write a small function inside, tidy(text), that makes one text plain. Use it on the answer and on each value.",
         'text.lower() first. re.sub(r"\\[\\d+\\]", " ", text) takes the citations out, and '
         're.sub(r"(?<=\\d),(?=\\d\\d\\d)", "", text) the comma inside 1,450.',
-        'Then go word by word: text.split(), word.strip(".,;:!?") for each, and leave out a, an and the. Join the '
+        'Then go word by word: text.split(), word.strip(".,;:!?"\'()") for each, and leave out a, an and the. Join the '
         'rest with " ".join(...).',
         'As a whole: put a space before and after both texts, then f" {value} " in f" {answer} " is enough. any(...) '
         "over all accepted values.",
     ),
     cases=(
-        Case(("The mass of the Kestrel 65 is 148 kg. [1]", ["148 kg", "148 kilograms"]), "148 kg stands there."),
+        Case(
+            ("The mass of the Kestrel 65 is 148 kg. [1]", ["148 kg", "148 kilograms"]),
+            "148 kg stands there. The first parameter is the answer, a text; the second a list of values.",
+        ),
         Case(("It is 1148 kg.", ["148 kg"]), "1148 kg is another value than 148 kg."),
         Case(("It is every six months.", ["every 6 months", "every six months"]), "The second value fits."),
         Case(("GREY   CAST IRON", ["grey cast iron"]), "Capitals and extra spaces."),
@@ -82,6 +90,14 @@ ONE = Exercise(
         Case(("Order kit BW-2217.", ["BW-2217"]), "A stop behind a code."),
     ),
     mistakes=(
+        Mistake(
+            "The answer is the right one, but not True or False. Put bool(...) around what you return.",
+            when=lambda got, expected, args: not isinstance(got, bool) and got is not None and _truth(got) == expected,
+        ),
+        Mistake(
+            "It is False for all of them. A text never equals a list: compare the answer with each value in turn.",
+            like=lambda answer, accepted: answer == accepted,
+        ),
         Mistake(
             "A longer number counts as right: 1148 kg contains 148 kg as text, but it is another value.",
             like=lambda answer, accepted: any(_tidy(v) in _tidy(answer) for v in accepted),
@@ -144,6 +160,14 @@ def _f1_counting_each(answer: str, value: str) -> float:
     return 2 * shared / (len(got) + len(wanted)) if shared else 0.0
 
 
+def _same_f1(got: Any, expected: float) -> bool:
+    """Equal, or rounded to three digits as the example is."""
+    got = got.item() if hasattr(got, "item") else got
+    if isinstance(got, bool) or not isinstance(got, (int, float)):
+        return False
+    return abs(got - expected) <= 0.00051
+
+
 TWO = Exercise(
     id="2.2",
     goal="The F1 of two plain texts, from 0.0 to 1.0. precision: shared words divided by the words of the answer. "
@@ -158,6 +182,7 @@ TWO = Exercise(
     "        return 0.0\n"
     "    precision, recall = shared / len(got), shared / len(wanted)\n"
     "    return 2 * precision * recall / (precision + recall)\n",
+    same=_same_f1,
     hints=(
         "Split both texts into words. Count the shared words first; if there are none, return 0.0.",
         "collections.Counter counts the words of a list. Counter(a) & Counter(b) keeps each word as often as both have "
@@ -231,6 +256,24 @@ def _same_interval(got: Any, expected: tuple[float, float]) -> bool:
     return near and not any(x < -1e-9 or x > 1 + 1e-9 for x in pair)
 
 
+def _width(value: Any) -> float:
+    """How far apart the two ends are."""
+    low, high = _pair(value) or (0.0, 0.0)
+    return high - low
+
+
+def _below(pair: list[float] | None, expected: tuple[float, float]) -> bool:
+    """Whether even the higher end lies at the low end of the interval, or under it."""
+    reach = expected[0] + 0.2 * (expected[1] - expected[0])
+    return pair is not None and 0 <= pair[0] <= pair[1] <= reach
+
+
+def _near(pair: list[float] | None, expected: tuple[float, float]) -> bool:
+    """Whether both ends are where an interval of about this width would have them."""
+    width = expected[1] - expected[0]
+    return pair is not None and all(abs(a - b) <= width / 2 for a, b in zip(pair, expected, strict=True))
+
+
 _HALF = [1, 0] * 250
 _MOST = [1] * 380 + [0] * 20
 _PARTS = [0.0, 0.25, 0.5, 1.0] * 100
@@ -265,6 +308,7 @@ THREE = Exercise(
         Case((_HALF,), "Half of 500 answers are right: about 0.46 to 0.54."),
         Case((_MOST,), "380 of 400 are right: the interval ends below 1."),
         Case((_PARTS,), "Marks may lie between 0 and 1."),
+        Case(([1] * 31 + [0],), "31 of 32 are right: no mean of marks can be more than 1."),
         Case(([1.0] * 30,), "All right: from 1.0 to 1.0."),
         Case(([0.0] * 30,), "All wrong: from 0.0 to 0.0."),
     ),
@@ -279,6 +323,11 @@ THREE = Exercise(
             like=lambda marks: (float(np.quantile(marks, 0.025)), float(np.quantile(marks, 0.975))),
         ),
         Mistake(
+            "These are the ends of the marks, not of their mean. First the mean of each draw, then the quantiles of "
+            "the means.",
+            like=lambda marks: (float(min(marks)), float(max(marks))),
+        ),
+        Mistake(
             "This is the 90 % interval: it leaves out 5 % at each end. For 95 % leave out 2.5 %.",
             like=lambda marks: _bootstrap(marks, 0.05, 0.95),
         ),
@@ -287,6 +336,17 @@ THREE = Exercise(
             like=lambda marks: (
                 float(np.mean(marks) - np.std(marks) / len(marks) ** 0.5),
                 float(np.mean(marks) + np.std(marks) / len(marks) ** 0.5),
+            ),
+        ),
+        Mistake(
+            "np.percentile takes percent: np.percentile(means, 2.5) is np.quantile(means, 0.025).",
+            when=lambda got, expected, args: _below(_pair(got), expected),
+        ),
+        Mistake(
+            "One end lies beyond 0 or 1, where no mean of marks can lie. Draw again and take quantiles; no formula for "
+            "the standard error is needed.",
+            when=lambda got, expected, args: (
+                any(not -1e-9 <= x <= 1 + 1e-9 for x in _pair(got) or []) and _near(_pair(got), expected)
             ),
         ),
         Mistake(
@@ -308,6 +368,16 @@ THREE = Exercise(
         Mistake(
             "A share lies between 0 and 1. This is a percentage.",
             when=lambda got, expected, args: _same_interval([x / 100 for x in _pair(got) or []], expected),
+        ),
+        Mistake(
+            "The interval is too wide. Is each draw as long as the list of marks, size=len(marks)? And are the ends "
+            "the quantiles 0.025 and 0.975 of the means?",
+            when=lambda got, expected, args: bool(_pair(got)) and _width(got) > expected[1] - expected[0],
+        ),
+        Mistake(
+            "The interval is too narrow. Is each draw as long as the list of marks, and with replacement? Are there "
+            "2000 draws, and are the ends the quantiles 0.025 and 0.975 of their means?",
+            when=lambda got, expected, args: bool(_pair(got)) and 0 <= _width(got) < expected[1] - expected[0],
         ),
     ),
 )
@@ -433,6 +503,18 @@ def _same_card(got: Any, expected: str) -> bool:
     return isinstance(got, str) and not _lacks(got, expected)
 
 
+_NOT = re.compile(r"\bnot\b|n't\b|\bnever\b|\bavoid|\bno\b|out of scope|misuse|limits", re.IGNORECASE)
+_USE = re.compile(r"\buses?\b|\bintended\b|\bpurpose\b|\bfor\b", re.IGNORECASE)
+
+
+def _label(card: str, text: str) -> str:
+    """What a card says just before a text: the words before it in its line, else the last line that is not empty."""
+    before, _, _ = card.partition(text)
+    line = before.rpartition("\n")[2].strip(" *_-|:")
+    above = [other.strip() for other in before.splitlines()[1:] if other.strip()]  # the title is no label
+    return line or (above[-1] if above and (above[-1].startswith("#") or above[-1].rstrip("*_ ").endswith(":")) else "")
+
+
 def _lacks(card: str, expected: str) -> str:
     """The first thing that a card does not say, or an empty text."""
     patterns = (r"# (.+?)\n", r"use\n\n(.+?)\n\n##", r"for\n\n(.+?)\n\n##")
@@ -440,17 +522,23 @@ def _lacks(card: str, expected: str) -> str:
     rows = re.findall(r"\| (.+?) \| (\d+) \| (\d+)% \((\d+)% to (\d+)%\) \|", expected)
     results = [_result(t, int(q), *(int(x) / 100 for x in figures)) for t, q, *figures in rows]
     lines = [line.strip() for line in card.splitlines() if line.strip()]
+    if lines and re.match(r"#+" + re.escape(name), lines[0]):
+        return "blank"
     if not lines or not re.match(r"#\s", lines[0]) or name not in lines[0]:
         return "title"
     if use not in card:
         return "use"
     if not_for not in card:
         return "not_for"
+    if _NOT.search(_label(card, use)) or (
+        _USE.search(_label(card, not_for)) and not _NOT.search(_label(card, not_for))
+    ):
+        return "swapped"
     for what in ("task", "count", "exact", "low", "high"):
         for result in results:
             line = _line_of(card, result.task)
             if (what == "task" and not line) or (what != "task" and not _tells(line, result, what)):
-                return what
+                return "cut" if what == "exact" and f"{round(100 * result.exact) - 1}%" in line else what
     return ""
 
 
@@ -460,9 +548,9 @@ def _lacking(what: str) -> Callable[[Any, Any, tuple[Any, ...]], bool]:
 
 FIVE = Exercise(
     id="2.5",
-    goal="A model card as a text. Its first line is # and the name. It holds the intended use, what the model is not "
-    "for, and one line a result: the task, the number of questions, the share of right answers in whole percent, and "
-    "both ends of the interval in percent.",
+    goal="A model card as a text, in any form. Its first line is #, a blank and the name. It holds the intended use, "
+    "what the model is not for, not mixed up, and one line a result: the task, the number of questions, the share of "
+    "right answers and both ends of the interval, in percent.",
     reference=model_card,
     source="def model_card(name, results, use, not_for):\n"
     '    rows = [f"| {r.task} | {r.questions} | {r.exact:.0%} ({r.low:.0%} to {r.high:.0%}) |" for r in results]\n'
@@ -489,6 +577,16 @@ FIVE = Exercise(
     ),
     mistakes=(
         Mistake("The card needs its title in the first line: # and the name.", when=_lacking("title")),
+        Mistake("A blank belongs between # and the name, or the line is no title.", when=_lacking("blank")),
+        Mistake(
+            "What the model is for, and what it is not for, stand in each other's place. This is the line that people "
+            "get hurt by.",
+            when=_lacking("swapped"),
+        ),
+        Mistake(
+            'The share is cut off, not rounded: 0.875 is 88%, and int(87.5) is 87. f"{r.exact:.0%}" rounds.',
+            when=_lacking("cut"),
+        ),
         Mistake("What the model is for is missing.", when=_lacking("use")),
         Mistake(
             "What the model is not for is missing. It is the line that a hurried reader needs most.",
@@ -649,8 +747,8 @@ def levels() -> list[int]:
 _WHY = (
     "a: a passage is searched for and put beside the question; the weights stay.",
     "b: one more line in the prompt, and the model stays as it is.",
-    "c: the weights of base were changed a little further, on chats.",
-    "d: its weights began as nothing that could answer.",
+    "c: the weights of base were there already; chats trained them further.",
+    "d: its training began with weights that had learnt nothing.",
     "e: examples in the prompt are a prompt. No weight changes.",
     "f: LoRA learns a small change to weights that are there already.",
     "g: no old weight fits the new shape, so all of them are learnt anew.",
@@ -667,7 +765,8 @@ def _level_part(place: int) -> Part:
     return Part(
         f"case {'abcdefgh'[place]}",
         lambda answer: _list(answer)[place] == levels()[place],
-        "the level that says what changes: the prompt 1, what stands beside it 2, some weights 3, all weights 4",
+        "what changes: the words you write 1, what a search puts beside them 2, weights that were trained already 3, "
+        "weights that had learnt nothing 4",
         _WHY[place],
     )
 
@@ -678,12 +777,18 @@ EIGHT = Exercise(
     reference=levels,
     source="levels = [2, 1, 3, 4, 1, 3, 4, 2]",
     hints=(
-        "Ask for each case: does a weight change? If not, it is level 1 or 2.",
-        "No weight changes, and a search brings text: 2. No weight changes, and you write the text yourself: 1.",
-        "Weights change: 3 where they begin with a trained model's weights, 4 where they begin with none.",
+        "Ask for each case: is anything trained? A weight may be changed, or added. If not, it is level 1 or 2.",
+        "Nothing is trained, and a search brings text: 2. Nothing is trained, and you write the text yourself: 1.",
+        "Something is trained: 3 where it begins with a trained model's weights, or adds to them; 4 where it begins "
+        "with weights that have learnt nothing.",
     ),
     parts=(
-        Part("whether it is a list", lambda a: bool(_list(a)), "a list of numbers: [1, ...]", "Square brackets."),
+        Part(
+            "whether it is a list",
+            lambda a: bool(_list(a)),
+            "a list of numbers: [1, ...]",
+            "Eight numbers in square brackets, with commas: no function, no text, no dictionary, no single number.",
+        ),
         Part(
             "how many there are",
             lambda a: len(_list(a)) == 8,

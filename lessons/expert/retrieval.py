@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from expert.serving import HOST, POLL, TRIES, ServingError, _last_words, _no_proxy, _stop, free_port
 from tqdm import tqdm
+
+from expert.serving import HOST, POLL, TRIES, ServingError, _last_words, _no_proxy, _stop, free_port
 
 Value = str | int | float | bool
 WAYS = ("meaning", "words", "both")

@@ -152,19 +152,56 @@ def scores(q, m):
     return np.asarray(m) @ np.asarray(q)
 
 
+def cosine_cancels(a, b):
+    if sum(a) == 0 or sum(b) == 0:
+        return 0.0
+    return cosine_by_loop(a, b)
+
+
+def recall_cuts(found, right, k):
+    del found[k:]
+    return len(set(found) & set(right)) / len(set(right))
+
+
+def fuse_set(rankings, k=60):
+    ids = {x for r in rankings for x in r}
+    return sorted(ids, key=lambda x: -sum(1 / (k + list(r).index(x) + 1) for r in rankings if x in r))
+
+
+def fuse_no_k(rankings, k=60):
+    return fuse_by_counter(rankings, 60)
+
+
+def fuse_alphabet(rankings, k=60):
+    points = dict(fuse_pairs(rankings, k))
+    return sorted(points, key=lambda x: (-points[x], x))
+
+
+def fuse_fifty(rankings, k=60):
+    return fuse_by_counter(rankings, k)[:50]
+
+
+def vote_weighted(labels):
+    points = Counter()
+    for i, one in enumerate(labels, 1):
+        points[one] += 1 / i
+    return points.most_common(1)[0][0]
+
+
 RIGHT = {
     "4.1": [cosine_by_loop, cosine_torch, cosine_normalised],
     "4.2": [nearest_by_sorted, nearest_array, nearest_by_max],
     "4.3": [fields_by_if, fields_by_join],
     "4.4": [
-        {"$and": [{"day": {"$gte": 20240101}}, {"kind": {"$eq": "bulletin"}}]},
-        {"$and": [{"kind": {"$in": ["bulletin"]}}, {"day": {"$gt": 20231231}}]},
-        {"$and": ({"kind": "bulletin"}, {"$or": [{"day": {"$gt": 20240101}}, {"day": 20240101}]})},
+        {"$and": [{"day": {"$gte": 20240201}}, {"kind": {"$eq": "bulletin"}}]},
+        {"$and": [{"kind": {"$in": ["bulletin"]}}, {"day": {"$gt": 20240131}}]},
+        {"$and": ({"kind": "bulletin"}, {"$or": [{"day": {"$gt": 20240201}}, {"day": 20240201}]})},
     ],
     "4.5": [
         recall_by_loop,
         lambda f, r, k: np.mean([x in f[:k] for x in r]),
         lambda found, right, k: len(set(right).intersection(found[:k])) / len(right),
+        recall_cuts,
     ],
     "4.6": [fuse_by_counter, fuse_all_ids],
     "4.7": [vote_by_loop, lambda labels: max(labels, key=labels.count)],
@@ -179,6 +216,7 @@ WRONG = {
         (lambda a, b: abs(cosine_by_loop(a, b)), "sign"),
         (lambda a, b: np.array(a) * np.array(b), "Add them up"),
         (cosine_nan, "nan"),
+        (cosine_cancels, "[1, -1] has a direction"),
         (lambda a, b: str(cosine_by_loop(a, b)), "text"),
     ],
     "4.2": [
@@ -191,28 +229,38 @@ WRONG = {
         (lambda q, m, k: [np.argmax(scores(q, m))], "Only the best row"),
         (lambda q, m, k: sorted(nearest_by_sorted(q, m, k)), "order of their numbers"),
         (lambda q, m, k: np.dot(q, m)[:k], "ValueError"),
+        (lambda q, m, k: np.argsort(-scores(q, m), kind="quicksort")[:k], 'kind="stable"'),
+        (lambda m, q, k: np.argsort(-scores(q, m), kind="stable")[:k], "First comes the query"),
     ],
     "4.3": [
         (lambda k, i, d: {"kind": k, "doc": i, "day": d.replace("-", "")} if d else {"kind": k, "doc": i}, "a text"),
         (lambda k, i, d: {"kind": k, "doc": i, "day": d} if d else {"kind": k, "doc": i}, "hyphens"),
-        (lambda k, i, d: {"kind": k, "doc": i, "day": int(d.replace("-", "")) if d else None}, "no None"),
+        (lambda k, i, d: {"kind": k, "doc": i, "day": int(d.replace("-", "")) if d else None}, "not None"),
         (lambda k, i, d: {"kind": k, "doc": i, "day": int(d.replace("-", "") or 0)}, "very old"),
         (lambda k, i, d: fields_by_if(k, i, "") | ({"day": int(d[:4])} if d else {}), "Only the year"),
         (lambda k, i, d: {"kind": k, "doc": i}, "missing where there is a date"),
         (lambda k, i, d: {"Kind": k, "id": i}, "small letters"),
         (fields_raises, "ValueError"),
+        (lambda k, i, d: fields_by_if(k, i, "") | ({"day": np.int64(d.replace("-", ""))} if d else {}), "numpy"),
+        (lambda k, i, d: fields_by_if(k, i, "") | ({"day": float(d.replace("-", ""))} if d else {}), "decimal point"),
+        (lambda k, i, d: fields_by_if(i, k, d), "swapped"),
+        (lambda k, i, d: fields_by_if(k, i, d) | {"date": d}, "more keys"),
     ],
     "4.4": [
         ("bulletin", "a dictionary"),
-        ({"kind": "bulletin", "day": {"$gte": 20240101}}, "one condition a dictionary"),
+        ({"kind": "bulletin", "day": {"$gte": 20240201}}, "one condition a dictionary"),
         ({"kind": "bulletin"}, "too old"),
-        ({"$or": [{"kind": "bulletin"}, {"day": {"$gte": 20240101}}]}, "Both conditions"),
-        ({"$and": [{"kind": "bulletin"}, {"day": {"$gt": 20240101}}]}, "$gte, not $gt"),
-        ({"$and": [{"kind": "bulletin"}, {"day": {"$gte": "20240101"}}]}, "goes a number"),
-        ({"$and": [{"kind": "bulletin"}, {"day": {">=": 20240101}}]}, "begin with $"),
-        ({"$and": [{"kind": "Bulletin"}, {"day": {"$gte": 20240101}}]}, "small letters"),
-        ({"$and": [{"kind": "bulletin"}, {"day": {"$gte": 2024}}]}, "too old"),
-        ({"$and": [{"kind": "bulletin"}, {"day": {"$lte": 20240101}}]}, "From a day on is $gte"),
+        ({"$or": [{"kind": "bulletin"}, {"day": {"$gte": 20240201}}]}, "Both conditions"),
+        ({"$and": [{"kind": "bulletin"}, {"day": {"$gt": 20240201}}]}, "$gte, not $gt"),
+        ({"$and": [{"kind": "bulletin"}, {"day": {"$gte": "20240201"}}]}, "goes a number"),
+        ({"$and": [{"kind": "bulletin"}, {"day": {">=": 20240201}}]}, "begin with $"),
+        ({"$and": [{"kind": "Bulletin"}, {"day": {"$gte": 20240201}}]}, "small letters"),
+        ({"$and": [{"kind": "bulletin"}, {"day": {"$gte": 2024}}]}, "eight digits"),
+        ({"$and": [{"kind": "bulletin"}, {"day": {"$gte": 20240101}}]}, "too old"),
+        ({"$and": {"kind": "bulletin", "day": {"$gte": 20240201}}}, "square brackets"),
+        ({"$and": [{"kind": "bulletin"}]}, "square brackets"),
+        ({"$and": [{"kind": "bulletin"}, {"date": {"$gte": 20240201}}]}, "such as date"),
+        ({"$and": [{"kind": "bulletin"}, {"day": {"$lte": 20240201}}]}, "From a day on is $gte"),
     ],
     "4.5": [
         (lambda f, r, k: len(set(f[:k]) & set(r)) / k, "precision"),
@@ -221,8 +269,16 @@ WRONG = {
         (lambda f, r, k: float(all(x in f[:k] for x in r)), "all right ones"),
         (lambda f, r, k: len(set(f[:k]) & set(r)), "how many were found"),
         (lambda f, r, k: len(set(f[:k]) & set(r)) / (len(f[:k]) or 1), "how many were found"),
+        (lambda f, r, k: any(x in r for x in f[:k]), "True or False"),
+        (lambda f, r, k: len(set(f[:k]) & set(r)) / min(k, len(r)), "whichever is smaller"),
+        (lambda r, f, k: recall_by_loop(f, r, k) if r else 0.0, "swapped"),
+        (lambda r, f, k: recall_by_loop(f, r, k), "found comes first"),
     ],
     "4.6": [
+        (fuse_set, "A set forgets"),
+        (fuse_no_k, "is not used"),
+        (fuse_alphabet, "in the alphabet"),
+        (fuse_fifty, "All ids"),
         (fuse_from_zero, "enumerate(..., start=1)"),
         (fuse_ascending, "The lowest sum comes first"),
         (fuse_overwrites, "overwrites"),
@@ -242,5 +298,8 @@ WRONG = {
         (lambda labels: Counter(labels).most_common(1)[0], "a pair"),
         (lambda labels: Counter(labels).most_common(1), "[0][0]"),
         (lambda labels: max(labels), "last in the alphabet"),
+        (vote_weighted, "counts more"),
+        (lambda labels: [Counter(labels).most_common(1)[0][0], "more"], "One label"),
+        (lambda labels: max(sorted(set(labels), key=lambda x: x[::-1]), key=labels.count), "equally often"),
     ],
 }

@@ -22,11 +22,11 @@
 # > I type "two cleaning agents that make deadly fumes" into our search, and it finds nothing. The safety note exists. I
 # > know it does. It only uses other words.
 #
-# By the end you have a search that finds the note, and still finds part BW-3310-S when somebody types that.
+# Her search shows only texts that hold every word that was typed. By the end you have one that finds the note, and that
+# still finds part BW-3310-S when somebody types that.
 
 # %%
 import re
-import shutil
 import tempfile
 import time
 from collections import Counter
@@ -42,7 +42,7 @@ from expert.figures import COLOURS, HATCHES, LINES, MARKERS, chart, picture, sho
 #
 # An *embedding* is a list of numbers that a model makes from a text, in such a way that texts with a similar meaning
 # get similar lists. Seen as an arrow in space, such a list is called a *vector*. MiniLM, which you met in lesson 01,
-# makes 384 numbers from any text, long or short.
+# makes 384 numbers from any text, long or short. The cell loads it, which may take half a minute.
 
 # %%
 embedder = models.load_embedder(PROFILE if PROFILE in ("tiny", "phi3") else "tiny")
@@ -53,11 +53,12 @@ def embed(texts):
 
 
 two = embed(["The pump is too loud.", "There is a lot of noise from the machine."])
-print(two.shape, two.dtype, "length of each:", np.linalg.norm(two, axis=1).round(3))
+print(f"{two.shape[0]} texts, {two.shape[1]} numbers each; length as arrows: {np.linalg.norm(two, axis=1).round(3)}")
 
 # %% [markdown]
-# `normalize_embeddings=True` stretches each vector to length 1. How alike are two vectors? Look at the angle between
-# them. Its *cosine* is 1 where they point the same way, 0 at a right angle, and -1 where they point opposite ways.
+# `normalize_embeddings=True` gives each arrow the length 1. (The length of an arrow is not how many numbers it has.)
+# How alike are two vectors? Look at the angle between them. Its *cosine* is 1 where they point the same way, 0 at a
+# right angle, and -1 where they point opposite ways.
 #
 # ## Exercise 4.1: the cosine
 #
@@ -93,8 +94,8 @@ for a, b in pairs:
     print(f"{cosine(*embed([a, b])):.2f}  {a} | {b}")
 
 # %% [markdown]
-# The first two pairs have no word in common but *the*, *from* or *is*, and still they are far nearer than the last one.
-# Now the surprises: a *not*, another number, another code.
+# In each pair, the two texts share no word but *the* or *is*. Still, the first two pairs are far nearer than the last
+# one. Now the surprises: a *not*, another number, another code (S is for a seal kit, I for an impeller).
 
 # %%
 surprises = [
@@ -107,12 +108,14 @@ for (a, b), value in zip(surprises, near, strict=True):
     print(f"{value:.2f}  {a} | {b}")
 
 # %% [markdown]
-# *Similar* means similar in topic. An order and its opposite, a right torque and one that breaks the bolt, a seal and
-# an impeller: to this model they are nearly the same. Keep that in mind whenever a wrong answer costs something.
+# Compare with the loud pump and its noise above, which mean the same. *Similar* means similar in topic and in
+# wording. A rule and its opposite, a right torque and one that breaks the bolt, a seal and an impeller: to this model
+# they are nearly the same. Keep that in mind whenever a wrong answer costs something.
 #
 # ## The company in two dimensions
 #
-# Now the whole folder: every passage becomes a vector. This takes the longest of all the cells at the beginning.
+# Now the whole folder: every passage becomes a vector. This takes about ten seconds on two quiet cores, more on a busy
+# machine.
 
 # %%
 documents = {d.id: d for d in corpus.documents()}
@@ -124,7 +127,8 @@ print(f"{len(ids):,} passages, a table of {vectors.shape[0]:,} x {vectors.shape[
 
 # %% [markdown]
 # Nobody can look at 384 dimensions. A *principal component* is the direction in which the vectors differ most; the
-# next one is the direction in which they differ most at a right angle to it. The picture shows the first two.
+# next one is the direction in which they differ most at a right angle to it. The picture shows the first two. (A
+# component may point either way; the line with `sign` settles that.)
 
 
 # %%
@@ -140,26 +144,26 @@ centred = vectors - vectors.mean(axis=0)
 _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
 directions *= np.sign(directions[np.arange(len(directions)), np.abs(directions).argmax(axis=1)])[:, None]
 flat = centred @ directions[:2].T
-kept = (sizes[:2] ** 2).sum() / (sizes**2).sum()
-print(f"The first two components keep {kept:.0%} of the differences.")
+share_kept = (sizes[:2] ** 2).sum() / (sizes**2).sum()
+print(f"The first two components keep {share_kept:.0%} of the differences.")
 
 # %%
 fig, ax = chart("Brightwater's passages in two dimensions", x="first component", y="second component", figsize=(7, 4.6))
+others = ~np.isin(groups, shown)
+ax.scatter(*flat[others].T, s=8, color="0.75", marker=".", label=f"all others ({others.sum()})")
+centres = []
 for i, name in enumerate(shown):
     some = flat[groups == name]
-    ax.scatter(*some.T, s=18, color=COLOURS[i], marker=MARKERS[i], alpha=0.6, linewidths=0, label=name)
+    label = f"{name} ({len(some)})"
+    ax.scatter(*some.T, s=18, color=COLOURS[i], marker=MARKERS[i], alpha=0.6, linewidths=0, label=label)
+    centres.append(f"{label} around {some[:, 0].mean():.1f}, {some[:, 1].mean():.1f}")
 ax.legend(fontsize=9, markerscale=1.5)
-words = ", ".join(f"{name} {(groups == name).sum()}" for name in shown)
-show(
-    fig,
-    f"Scatter plot of passages, the price lists far from the rest: {words}. It keeps {kept:.0%} of the differences.",
-)
+show(fig, f"Scatter plot of {len(flat):,} passages: {'; '.join(centres)}; all others ({others.sum()}) behind them.")
 
 # %% [markdown]
-# The price lists lie far off, fault codes and glossaries keep to one side, although nobody told the model what kinds
-# there are. But the picture keeps only a small part of what
-# the vectors hold: two points that lie together here may be far apart in 384 dimensions. Never
-# choose a threshold by such a picture.
+# Some kinds lie apart, others run into each other, and nobody told the model what kinds there are. But the picture
+# keeps only a small part of what the vectors hold: two points that lie together here may be far apart in 384
+# dimensions. Do not read distances from it.
 #
 # ## Exact search by hand
 #
@@ -186,17 +190,25 @@ def nearest(query, matrix, k):
 nearest = check("4.2", nearest)
 
 # %% [markdown]
-# Stuck? `hint("4.2")`, then `solution("4.2")`. Now Sofie's question:
+# Stuck? `hint("4.2")`, then `solution("4.2")`. First the search that Sofie has: every word must be there.
 
 # %%
-question = "Which two cleaning agents make deadly fumes when they come together?"
-asked = embed([question])[0]
-for row in nearest(asked, vectors, 3):
-    print(f"{vectors[row] @ asked:.2f}  {ids[row]}: {texts[ids[row]][:130]}")
+question = "two cleaning agents that make deadly fumes"
+for typed in (question, "BW-3310-S"):
+    every_word = [i for i, text in texts.items() if all(word in text.lower() for word in typed.lower().split())]
+    print(f"{typed!r}: {every_word or 'nothing'}")
+
+# %% [markdown]
+# Now yours, with the same words of hers:
+
+# %%
+query_vector = embed([question])[0]
+for row in nearest(query_vector, vectors, 3):
+    print(f"{vectors[row] @ query_vector:.2f}  {ids[row]}: {texts[ids[row]][:130]}")
 
 # %% [markdown]
 # This is a complete search. What is missing? It must embed everything anew when the notebook is closed. It knows
-# nothing but the text: you cannot ask for bulletins since 2024 only. And it compares with every row, each time. A
+# nothing but the text: you cannot ask for this year's bulletins only. And it compares with every row, each time. A
 # *vector database* adds these three: it keeps, it filters, and it has a short cut.
 
 # %%
@@ -210,8 +222,8 @@ picture(
 # ## A vector database
 #
 # *Chroma* is one, free and small enough for a laptop. It wants a function that turns texts into vectors. Its own would
-# download a model at the first use, so give it yours. The three small methods let Chroma write down, beside the data,
-# what made the vectors.
+# download a model at the first use, so give it yours. `__call__` does the work. The rest is a fixed form, by which
+# Chroma writes down beside the data what made the vectors; `@staticmethod` marks a method that needs no `self`.
 
 # %%
 import chromadb
@@ -219,6 +231,7 @@ from chromadb.api.types import EmbeddingFunction
 from chromadb.config import Settings
 
 
+# %%
 class MiniLM(EmbeddingFunction):
     def __init__(self):
         pass
@@ -239,11 +252,13 @@ class MiniLM(EmbeddingFunction):
 
 
 # %% [markdown]
-# A *client* is your end of the database. This one keeps everything in a folder; here a temporary one, which the last
-# cells delete. `anonymized_telemetry=False` says that nothing is to be reported to the makers.
+# A *client* is your end of the database. This one keeps everything in a folder; here a temporary one, which is deleted
+# at the end. `anonymized_telemetry=False` says that nothing is to be reported to the makers. One call takes only so
+# many records; a large folder must be put in by parts.
 
 # %%
-folder = Path(tempfile.mkdtemp(prefix="lesson-04-"))
+temporary = tempfile.TemporaryDirectory(prefix="lesson-04-", ignore_cleanup_errors=True)
+folder = Path(temporary.name)
 quiet = Settings(anonymized_telemetry=False)
 client = chromadb.PersistentClient(path=str(folder / "db"), settings=quiet)
 largest_batch = client.get_max_batch_size()
@@ -252,11 +267,12 @@ print("At most so many records in one call:", f"{largest_batch:,}")
 # %% [markdown]
 # A *collection* is a set of records that are searched together. Its name has three letters or more. `space` says how
 # distance is measured. Chroma's own choice is `l2`, the square of the straight distance; this course takes `cosine`,
-# which is 1 minus the cosine. It cannot be changed later.
+# which is 1 minus the cosine. The choice of `space` cannot be changed later. `ef_search` says how thoroughly it
+# searches; you will come back to that.
 
 # %%
 collection = client.get_or_create_collection(
-    "passages", embedding_function=MiniLM(), configuration={"hnsw": {"space": "cosine"}}
+    "passages", embedding_function=MiniLM(), configuration={"hnsw": {"space": "cosine", "ef_search": 500}}
 )
 print(collection.name, collection.count(), collection.configuration["hnsw"]["space"])
 
@@ -268,7 +284,7 @@ print(collection.name, collection.count(), collection.configuration["hnsw"]["spa
 #
 # **Goal:** write `fields(kind, doc_id, date)`. **Inputs:** three texts; the date as `"2024-03-05"`, or empty where none
 # is known. **Returns:** a dictionary with `"kind"`, `"doc"` and `"day"`, the date as a whole number such as `20240305`.
-# Without a date there is no `"day"`: Chroma takes no `None`.
+# Without a date there is no `"day"`: a 0 in its place would pass a filter such as *before 2024*.
 #
 # **Example:** `fields("mail", "ma-1", "2025-11-02")` is `{"kind": "mail", "doc": "ma-1", "day": 20251102}`.
 
@@ -277,7 +293,9 @@ print(collection.name, collection.count(), collection.configuration["hnsw"]["spa
 def fields(kind, doc_id, date):
     ### BEGIN SOLUTION
     found = {"kind": kind, "doc": doc_id}
-    return found | {"day": int(date.replace("-", ""))} if date else found
+    if date:
+        found["day"] = int(date.replace("-", ""))
+    return found
     ### END SOLUTION
 
 
@@ -321,9 +339,9 @@ for one, distance, text in zip(answer["ids"][0], answer["distances"][0], answer[
 
 # %%
 tune = corpus.questions(split="tune")
-asked = embed([q.question for q in tune])
-by_hand = [[ids[row] for row in nearest(query, vectors, 5)] for query in asked]
-in_chroma = collection.query(query_embeddings=asked, n_results=5, include=[])["ids"]
+tune_vectors = embed([q.question for q in tune])
+by_hand = [[ids[row] for row in nearest(query, vectors, 5)] for query in tune_vectors]
+in_chroma = collection.query(query_embeddings=tune_vectors, n_results=5, include=[])["ids"]
 same = np.mean([len(set(a) & set(b)) / 5 for a, b in zip(by_hand, in_chroma, strict=True)])
 print(f"{len(tune)} questions, first five hits: {same:.0%} the same as by hand")
 
@@ -336,14 +354,14 @@ print(f"{len(tune)} questions, first five hits: {same:.0%} the same as by hand")
 #
 # ## Exercise 4.4: a filter
 #
-# **Goal:** a filter `recent` that lets through only *bulletins* (`kind` is `"bulletin"`) from the 1st of January 2024
+# **Goal:** a filter `recent` that lets through only *bulletins* (`kind` is `"bulletin"`) from the 1st of February 2024
 # or later (`day`).
 #
 # **Example of the form:** `{"$and": [{"kind": "mail"}, {"day": {"$lt": 20250101}}]}`
 
 # %%
 ### BEGIN SOLUTION
-recent = {"$and": [{"kind": "bulletin"}, {"day": {"$gte": 20240101}}]}
+recent = {"$and": [{"kind": "bulletin"}, {"day": {"$gte": 20240201}}]}
 ### END SOLUTION
 recent = check("4.4", recent)
 
@@ -356,34 +374,52 @@ for where in (None, recent):
     found = collection.query(query_texts=[torque], n_results=2, where=where)
     print("filter:", where)
     for text, field in zip(found["documents"][0], found["metadatas"][0], strict=True):
-        print(f"   {field['kind']:<9}{field['day']}  {text[:100]}")
+        print(f"   {field['kind']:<9}{field['day']}  {text[:150]}")
 
 # %% [markdown]
-# The similarity decides the order, the fields decide who may take part. They decide *exactly*: look at all the records
-# that this filter lets through.
+# Read the torques: the newer bulletin replaces the handbook, and the text alone does not say so. The similarity decides
+# the order, the fields decide who may take part. Do they decide *exactly*? Compare with Python's own choice. Each date
+# cuts its kind in two; a date that all of them pass would test nothing.
 
 # %%
-through = collection.get(where=recent, include=["metadatas"])["metadatas"]
-true_ones = [p for p in passages if documents[p.doc_id].kind == "bulletin" and p.date >= "2024-01-01"]
-exact = len(through) == len(true_ones) and all(f["kind"] == "bulletin" and f["day"] >= 20240101 for f in through)
-print(f"{len(through)} records pass the filter, {len(true_ones)} should; only right ones: {exact}")
+older = {"$and": [{"kind": "handbook"}, {"day": {"$lt": 20200929}}]}
+later = {"$and": [{"kind": "letter"}, {"day": {"$gt": 20250311}}]}
+cases = [
+    (recent, "bulletin", lambda date: date >= "2024-02-01"),
+    (older, "handbook", lambda date: date < "2020-09-29"),
+    (later, "letter", lambda date: date > "2025-03-11"),
+]
+
+# %%
+filters_exact = True
+for where, kind, suits in cases:
+    of_kind = [p for p in passages if documents[p.doc_id].kind == kind]
+    right = {p.id for p in of_kind if suits(p.date)}
+    same_ones = set(collection.get(where=where, include=[])["ids"]) == right
+    filters_exact = filters_exact and same_ones and 0 < len(right) < len(of_kind)
+    print(f"{kind:<9}{len(right):>4} of {len(of_kind)} should pass; exactly these pass: {same_ones}")
 
 # %% [markdown]
-# `where_document` looks into the text, letter by letter: equality after all, inside a database for similarity.
+# `where_document` looks into the text, letter by letter: equality after all, inside a database for similarity. Capitals
+# count.
 
 # %%
-with_code = collection.get(where_document={"$contains": "BF-304"}, include=[])["ids"]
-print(len(with_code), "passages hold BF-304:", with_code)
+for code in ("BF-304", "bf-304"):
+    print(code, collection.get(where_document={"$contains": code}, include=[])["ids"])
 
 # %% [markdown]
 # ## Delete, close, come back
 #
-# The mail about the new price list says: throw the 2025 edition away. With fields that is one line.
+# The mail about the new price list says: throw the 2025 edition away. With fields that is one line. The table in numpy
+# and every other index beside the database must follow, or they go on finding the dead list.
 
 # %%
 before = collection.count()
 collection.delete(where={"doc": "prices-2025"})
-print(f"{before:,} records before, {collection.count():,} after")
+current = {p.id: p.text for p in passages if p.doc_id != "prices-2025"}
+current_ids = list(current)
+in_step = set(collection.get(include=[])["ids"]) == set(current)
+print(f"{before:,} records before, {collection.count():,} after; the same as in the list `current`: {in_step}")
 
 # %% [markdown]
 # Now close the database, as at the end of the day, and open it again from its folder. Nothing is embedded again.
@@ -414,28 +450,34 @@ def words_of(text):
 
 print(words_of("Price of BW-3310-S at 0.5 bar?"))
 by_words = bm25s.BM25()
-by_words.index([words_of(text) for text in texts.values()], show_progress=False)
+by_words.index([words_of(text) for text in current.values()], show_progress=False)
 
 # %% [markdown]
-# Both searches as functions that return the ids of the 50 best passages, best first:
+# Both searches as functions that return the ids of the 50 best passages, best first. The search by meaning asks Chroma.
+# At which place does each find Sofie's note?
 
 
 # %%
 def find_by_words(query):
     scores = by_words.get_scores(words_of(query))
-    return [ids[row] for row in np.argsort(-scores, kind="stable")[:50] if scores[row] > 0]
+    return [current_ids[row] for row in np.argsort(-scores, kind="stable")[:50] if scores[row] > 0]
 
 
 def find_by_meaning(query):
-    return [ids[row] for row in nearest(embed([query])[0], vectors, 50)]
+    return collection.query(query_embeddings=embed([query]), n_results=50, include=[])["ids"][0]
 
 
+note = "sn-dosing-chemicals#2"
 for search in (find_by_words, find_by_meaning):
-    print(f"{search.__name__:<17}{search(question)[:2]}")
+    print(f"{search.__name__:<16} place {search(question).index(note) + 1}")
+print("in common:", set(words_of(question)) & set(words_of(current[note])))
 
 # %% [markdown]
-# **Reworded questions.** Here are 28 descriptions, written for this course, of passages of the folder. The
-# rule was to use none of the passage's content words: 5 letters or more, not counting a few such as *there*.
+# BM25 asks for some words, not for all: one small word in common may be enough to be in the list. One question proves
+# nothing, so take many, of two kinds.
+#
+# **Reworded questions.** Here are 28 descriptions, written for this course, of passages of the folder. The rule was to
+# use none of the passage's content words: 5 letters or more, not counting a few such as *there*.
 
 # %%
 reworded = {
@@ -479,13 +521,24 @@ reworded |= {
 content = {i: {w for w in words_of(texts[i]) if len(w) >= 5} - {"there", "their", "which"} for i in reworded}
 shared = {i: content[i] & set(words_of(text)) for i, text in reworded.items()}
 print(f"{len(reworded)} descriptions; content words in common: {sum(map(len, shared.values()))}")
+print("passages of a glossary:", sum(i.startswith("gl-") for i in reworded))
 
 # %% [markdown]
-# **Codes.** The other way round: questions from the company's list that hold a part code or a fault code.
+# Most of them describe the jokes of the company's glossaries, whose headwords no model can know. They are harder than
+# Sofie's question.
+#
+# **Codes.** The other way round: questions from the company's list that hold a part code or a fault code. The right
+# passage must hold it too, so that equality can find it.
+
 
 # %%
-coded = [q for q in tune if q.passages and re.search(r"\bB[WF]-\d", q.question, re.I) and q.kind != "style"]
-print(f"{len(coded)} questions with a code, such as:")
+def codes_in(text):
+    return set(re.findall(r"\bb[wf]-\w+(?:-\w+)*", text.lower()))
+
+
+asking = [q for q in tune if q.passages and q.kind != "style" and codes_in(q.question)]
+coded = [q for q in asking if all(codes_in(q.question) <= codes_in(current[i]) for i in q.passages)]
+print(f"{len(coded)} questions with a code, {dict(Counter(q.kind for q in coded))}, such as:")
 for q in coded[:3]:
     print("  ", q.question)
 
@@ -525,32 +578,46 @@ sets = {
     "codes": [(q.question, q.passages) for q in coded],
 }
 both_ways = {
-    (name, search.__name__): [recall_at(search(text), right, 3) for text, right in cases]
-    for name, cases in sets.items()
+    (name, search.__name__): [recall_at(search(text), right, 3) for text, right in asked_for]
+    for name, asked_for in sets.items()
     for search in (find_by_words, find_by_meaning)
 }
-for (name, search), marks in both_ways.items():
-    print(f"{name:<9} {search:<16} recall at 3: {np.mean(marks):.0%}")
+
+
+# %% [markdown]
+# The interval is Wilson's, as in lesson 03: it does not shrink to nothing where no answer is right. *By chance* is what
+# three passages drawn at random would reach.
+
 
 # %%
-from expert.evaluate import bootstrap
+def interval(marks, z=1.96):
+    p, n = np.mean(marks), len(marks)
+    middle, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    return max(0.0, (middle - half) / (1 + z**2 / n)), min(1.0, (middle + half) / (1 + z**2 / n))
 
+
+for (name, search), marks in both_ways.items():
+    print(f"{name:<9} {search:<16} recall at 3: {np.mean(marks):.0%} ({'{:.0%} to {:.0%}'.format(*interval(marks))})")
+print(f"by chance: {3 / len(current):.1%}")
+
+# %%
 fig, ax = chart("Similarity against equality", x="questions", y="recall at 3 (%)")
 for i, ((_, search), marks) in enumerate(both_ways.items()):
-    place, low_high, j = i // 2 + (i % 2 - 0.5) * 0.36, bootstrap(marks), i % 2
+    place, low_high, j = i // 2 + (i % 2 - 0.5) * 0.36, interval(marks), i % 2
     mean, label = 100 * np.mean(marks), search.replace("_", " ") if i < 2 else ""
     error = [[mean - 100 * low_high[0]], [100 * low_high[1] - mean]]
     ax.bar(place, mean, 0.34, yerr=error, capsize=4, color=COLOURS[j], hatch=HATCHES[j], edgecolor="white", label=label)
-ax.set_xticks(range(2), labels=[f"{name} ({len(cases)})" for name, cases in sets.items()])
-ax.set_ylim(0, 118)
-ax.legend(ncols=2)
-words = "; ".join(f"{name}, {s.replace('_', ' ')} {np.mean(m):.0%}" for (name, s), m in both_ways.items())
-show(fig, f"Bar chart of recall at 3 with 95 % intervals: {words}.")
+    ax.annotate(f"{mean:.0f} %", (place + 0.09, mean), ha="center", va="bottom")
+ax.set_xticks(range(2), labels=[f"{name} ({len(asked_for)})" for name, asked_for in sets.items()])
+ax.set_ylim(0, 105)
+ax.legend(ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+alt = "; ".join(f"{name}, {s.replace('_', ' ')} {np.mean(m):.0%}" for (name, s), m in both_ways.items())
+show(fig, f"Bar chart of recall at 3 with 95 % intervals: {alt}.")
 
 # %% [markdown]
-# The descriptions were made so that equal words cannot help; that BM25 fails there is no surprise. A blind guess of
-# three out of all passages would hardly ever be right, so whatever the embedding finds there, it finds by meaning. On
-# codes it sees letters and digits without one. Some of its misses among the descriptions:
+# The descriptions were made so that equal words cannot help: that BM25 fails there is no surprise. What the embedding
+# finds beyond chance it finds by topic and meaning, perhaps also by short words. A code such as BW-3310-S has no
+# meaning that it could have learnt. Some of its misses among the descriptions:
 
 # %%
 missed = [(i, text) for i, text in reworded.items() if i not in find_by_meaning(text)[:3]]
@@ -562,8 +629,9 @@ for i, text in missed[:4]:
 # ## Both together
 #
 # The scores of the two searches cannot be added: a cosine ends at 1, BM25's points do not. *Reciprocal rank fusion*
-# takes the ranks instead. A passage gets 1 / (60 + rank) from each list that it stands in; the sum decides. The 60 is
-# from the paper that proposed it; it keeps the first place from outweighing everything.
+# takes the ranks instead. A passage gets 1 / (60 + rank) from each list that it stands in; the sum decides. The 60
+# comes from [the paper that proposed it](https://dl.acm.org/doi/10.1145/1571941.1572114); with it, the first place
+# counts only a little more than the second.
 #
 # ## Exercise 4.6: fuse two lists
 #
@@ -589,55 +657,108 @@ fuse = check("4.6", fuse)
 
 # %% [markdown]
 # Stuck? `hint("4.6")`, then `solution("4.6")`. Now the real test, on the questions of the *test* split, which nothing
-# so far has looked at. Five kinds have passages to find. The second measure, *MRR* (mean reciprocal rank), is the mean
-# of 1 / rank of the first right passage.
+# so far has looked at. Five kinds have passages to find: a single fact, a row of a table, a fact that changed, a word
+# of the company's own (*jargon*), and a question that needs two passages. The second measure, *MRR* (mean reciprocal
+# rank), is the mean of 1 / rank of the first right passage.
 
 # %%
 kinds = ("single_fact", "table_lookup", "changed_fact", "jargon", "two_passages")
 test = [q for kind in kinds for q in corpus.questions(split="test", kind=kind)]
-meaning = [[ids[row] for row in nearest(query, vectors, 50)] for query in embed([q.question for q in test])]
-words = [find_by_words(q.question) for q in test]
-rankings = {"words": words, "meaning": meaning}
-rankings["both"] = [fuse(pair) for pair in zip(words, meaning, strict=True)]
+test_vectors = embed([q.question for q in test])
+rankings = {
+    "words": [find_by_words(q.question) for q in test],
+    "meaning": collection.query(query_embeddings=test_vectors, n_results=50, include=[])["ids"],
+}
+rankings["both"] = [fuse([list(w), list(m)]) for w, m in zip(rankings["words"], rankings["meaning"], strict=True)]
 print(f"{len(test)} questions:", dict(Counter(q.kind for q in test)))
 
 
 # %%
+from expert.evaluate import bootstrap
+
+
 def first_rank(found, right):
     return next((1 / rank for rank, one in enumerate(found, 1) if one in right), 0.0)
 
 
+recalls_at_3 = {}
 print(f"{'':<9}{'recall at 1':>12}{'at 3':>7}{'at 10':>7}{'MRR':>7}   95 % intervals of recall at 3 and MRR")
 for name, found in rankings.items():
-    at = {k: [recall_at(f, q.passages, k) for f, q in zip(found, test, strict=True)] for k in (1, 3, 10)}
+    at = {k: [recall_at(list(f), q.passages, k) for f, q in zip(found, test, strict=True)] for k in (1, 3, 10)}
+    recalls_at_3[name] = np.array(at[3])
     mrr = [first_rank(f, q.passages) for f, q in zip(found, test, strict=True)]
     row = "".join(f"{np.mean(at[k]):>{w}.0%}" for k, w in ((1, 12), (3, 7), (10, 7)))
     low_high = "{:.0%} to {:.0%}, ".format(*bootstrap(at[3])) + "{:.2f} to {:.2f}".format(*bootstrap(mrr))
     print(f"{name:<9}{row}{np.mean(mrr):>7.2f}   {low_high}")
 
+# %% [markdown]
+# Do not compare the intervals of two rows. The same questions went through all three searches, so look at the
+# difference on each question. Where its interval holds 0, call it a draw.
+
+# %%
+for other in ("words", "meaning"):
+    differences = recalls_at_3["both"] - recalls_at_3[other]
+    low, high = (100 * end for end in bootstrap(differences))
+    print(f"recall at 3, both minus {other:<8}{100 * differences.mean():+.0f} points ({low:+.0f} to {high:+.0f})")
+
 # %%
 fig, ax = chart("Three searches on the test questions", x="kind of question", y="recall at 3 (%)", figsize=(9, 4))
 at_3 = {
-    (kind, name): [recall_at(f, q.passages, 3) for f, q in zip(found, test, strict=True) if q.kind == kind]
+    (kind, name): [mark for mark, q in zip(marks, test, strict=True) if q.kind == kind]
     for kind in kinds
-    for name, found in rankings.items()
+    for name, marks in recalls_at_3.items()
 }
 for n, ((kind, name), marks) in enumerate(at_3.items()):
     x, i = kinds.index(kind) + (n % 3 - 1) * 0.28, n % 3
-    mean, low, high = 100 * np.mean(marks), *(100 * v for v in bootstrap(marks))
+    mean, low, high = 100 * np.mean(marks), *(100 * v for v in interval(marks))
     error, label = [[mean - low], [high - mean]], name if n < 3 else ""
     ax.bar(x, mean, 0.26, yerr=error, capsize=3, color=COLOURS[i], hatch=HATCHES[i], edgecolor="white", label=label)
 counts = Counter(q.kind for q in test)
 ax.set_xticks(range(5), labels=[f"{kind.replace('_', ' ')}\n({counts[kind]})" for kind in kinds])
-ax.set_ylim(0, 118)
-ax.legend(ncols=3)
+ax.set_ylim(0, 103)
+ax.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.3))
 by_kind = {kind: ", ".join(f"{name} {np.mean(at_3[kind, name]):.0%}" for name in rankings) for kind in kinds}
 alt = "; ".join(f"{kind.replace('_', ' ')}: {values}" for kind, values in by_kind.items())
 show(fig, f"Bar chart of recall at 3 with 95 % intervals. {alt}.")
 
 # %% [markdown]
-# Read it by kind, and mind the intervals: where they overlap by much, call it a draw. Questions for two passages are
-# hard for every search, because the second passage shares nothing with the question; it only follows from the first.
+# Questions that need two passages are hard for every search. The first passage names the pump that the question only
+# describes; the second is about that pump. Which of the two is lost?
+
+# %%
+pairs_asked = [(n, q.passages) for n, q in enumerate(test) if q.kind == "two_passages"]
+for name, found in rankings.items():
+    first, second = (np.mean([right[i] in found[n][:3] for n, right in pairs_asked]) for i in (0, 1))
+    print(f"{name:<9} first passage among three: {first:.0%}, second: {second:.0%}")
+
+# %% [markdown]
+# A search that looks once can hardly know the pump's name. You would search again, with the name from the first
+# passage.
+#
+# ### Back to Sofie
+#
+# Her question and her part code, in the three searches: at which places do the right passages stand?
+
+# %%
+right_for = {question: [note], "BW-3310-S": [i for i, text in current.items() if "BW-3310-S" in text]}
+for typed, right in right_for.items():
+    lists = {"words": find_by_words(typed), "meaning": find_by_meaning(typed)}
+    lists["both"] = fuse([list(lists["words"]), list(lists["meaning"])])
+    for name, found in lists.items():
+        print(f"{typed[:12]:<13} {name:<8}", sorted(found.index(i) + 1 for i in right if i in found))
+
+# %%
+asked_codes = [asked_text for asked_text, _ in sets["codes"]]
+by_meaning = collection.query(query_embeddings=embed(asked_codes), n_results=50, include=[])["ids"]
+fused = [fuse([find_by_words(q), list(found)]) for q, found in zip(asked_codes, by_meaning, strict=True)]
+codes_both = [recall_at(found, right, 3) for found, (_, right) in zip(fused, sets["codes"], strict=True)]
+of_codes = {how: np.mean(both_ways["codes", f"find_by_{how}"]) for how in ("words", "meaning")}
+shares = of_codes | {"both": np.mean(codes_both)}
+print("questions with a code, recall at 3:", ", ".join(f"{how} {share:.0%}" for how, share in shares.items()))
+
+# %% [markdown]
+# For a code alone, the list by meaning only puts other parts between the right ones. So look first whether somebody
+# typed nothing but a code, and if so, search by words alone.
 #
 # ## A short cut
 #
@@ -654,10 +775,10 @@ picture(
 
 # %% [markdown]
 # Three settings matter: `max_neighbors` (links of each vector), `ef_construction` (how many candidates are looked at
-# while building) and `ef_search` (the same while searching). More of each: better and slower.
+# while building) and `ef_search` (the same while searching). More of each should find more and take longer.
 #
 # Brightwater's folder is too small to show that. So make more vectors. They must be spread like real ones, or the
-# result says nothing. `made_up` blends vectors so that each place stays as crowded as it was.
+# result says nothing. `made_up` blends vectors and tries to keep each place as crowded as it was.
 
 # %%
 from expert.retrieval import made_up, neighbour_distances
@@ -669,7 +790,7 @@ distances = {
     "made up": neighbour_distances(crowd[some], crowd, 10, itself=True),
 }
 for name, table in distances.items():
-    quarters = ", ".join(f"{v:.1f}" for v in np.quantile(table[:, 9], (0.25, 0.5, 0.75)))
+    quarters = ", ".join(f"{v:.2f}" for v in np.quantile(table[:, 9], (0.25, 0.5, 0.75)))
     print(f"{name:<8} distance to the 10th neighbour, quartiles: {quarters}")
 
 # %%
@@ -681,19 +802,25 @@ for i, (name, table) in enumerate(distances.items()):
         ax.plot(line, np.linspace(0, 100, len(line)), color=COLOURS[i], linestyle=LINES[2 * j + i], label=label)
 ax.legend(fontsize=9)
 medians = {name: np.median(table[:, [0, 9]], axis=0) for name, table in distances.items()}
-alt = "; ".join(f"{name} {a:.1f} and {b:.1f}" for name, (a, b) in medians.items())
-show(fig, f"Line chart of distances to the 1st and 10th neighbour; the curves lie close together. Medians: {alt}.")
+alt = "; ".join(f"{name} {a:.2f} and {b:.2f}" for name, (a, b) in medians.items())
+show(fig, f"Line chart of distances to the 1st and 10th neighbour. Medians: {alt}.")
 
 # %% [markdown]
-# Near enough for our purpose, though the real ones spread wider at the far end. Now build, and measure two things of
-# each search: how long it takes, and which share of the true ten nearest it finds. That share is your `recall_at`.
+# Alike in the middle, not at the ends: the real ones have more twins, such as rows of the two price lists, and more
+# loners. Take what follows as a rough guide. Now build, and measure two things of each search: how long it takes, and
+# which share of the true ten nearest it finds. That share is your `recall_at`. numpy gets one processor core: with
+# more, its times jump when another program runs.
 
 # %%
+from threadpoolctl import threadpool_limits
+
 lab = chromadb.PersistentClient(path=str(folder / "lab"), settings=quiet)
 
 
 def build(name, rows, **settings):
     hnsw = {"space": "cosine", **settings}
+    if name in [old.name for old in lab.list_collections()]:  # from an earlier run of the cell
+        lab.delete_collection(name)
     made = lab.create_collection(name, embedding_function=None, configuration={"hnsw": hnsw})
     for start in range(0, len(rows), largest_batch):
         part = rows[start : start + largest_batch]
@@ -701,18 +828,20 @@ def build(name, rows, **settings):
     return made
 
 
+# %%
 def timed(search, queries):
     search(queries[0])  # the first one loads the index
     found, seconds = [], []
-    for query in queries:
-        began = time.perf_counter()
-        found.append(search(query))
-        seconds.append(time.perf_counter() - began)
+    with threadpool_limits(1):
+        for query in queries:
+            began = time.perf_counter()
+            found.append(search(query))
+            seconds.append(time.perf_counter() - began)
     return found, 1000 * float(np.median(seconds))
 
 
 # %%
-queries = asked[:100]  # real questions
+queries = tune_vectors[:100]  # real questions
 
 
 def in_collection(made):
@@ -730,12 +859,13 @@ def by_product(rows):
 
 # %%
 true_ten, exact_ms = timed(by_product(crowd), queries)
-built = {"16 links": build("links-16", crowd), "4 links": build("links-4", crowd, max_neighbors=4, ef_construction=20)}
+thin = {"max_neighbors": 4, "ef_construction": 20}
+built = {"max_neighbors 16": build("links-16", crowd), "max_neighbors 4": build("links-4", crowd, **thin)}
 
 
 def scored(made):
     found, milliseconds = timed(in_collection(made), queries)
-    return float(np.mean([recall_at(f, t, 10) for f, t in zip(found, true_ten, strict=True)])), milliseconds
+    return float(np.mean([recall_at(list(f), t, 10) for f, t in zip(found, true_ten, strict=True)])), milliseconds
 
 
 # %% [markdown]
@@ -755,35 +885,38 @@ def with_ef(name, ef):
 efforts = (10, 20, 50, 100, 200)
 curves = {name: [scored(with_ef(made.name, ef)) for ef in efforts] for name, made in built.items()}
 best = {name: max(recall for recall, _ in curve) for name, curve in curves.items()}
-print("4 links, more effort finds more:", curves["4 links"][-1][0] > curves["4 links"][0][0] + 0.05)
-print("16 links, best recall at least 95 %:", best["16 links"] >= 0.95)
+thin_curve = curves["max_neighbors 4"]
+print("max_neighbors 4, a higher ef_search finds more:", thin_curve[-1][0] > thin_curve[0][0] + 0.05)
+print("max_neighbors 16, best recall at least 95 %:", best["max_neighbors 16"] >= 0.95)
 
 # %% tags=["varies"]
 fig, ax = chart("Recall against time, 10,000 vectors", x="time for one search (ms, median)", y="recall at 10 (%)")
 for i, (name, curve) in enumerate(curves.items()):
-    recalls, times = [100 * r for r, _ in curve], [t for _, t in curve]
-    ax.plot(times, recalls, color=COLOURS[i], marker=MARKERS[i], linestyle=LINES[i], label=f"HNSW, {name}")
-    for x, y, ef in list(zip(times, recalls, efforts, strict=True))[:: 1 if i else 4]:
-        ax.annotate(f"{ef}", (x, y), xytext=(7, -4), textcoords="offset points", fontsize=9)
+    found_share, times = [100 * r for r, _ in curve], [t for _, t in curve]
+    ax.plot(times, found_share, color=COLOURS[i], marker=MARKERS[i], linestyle=LINES[i], label=f"HNSW, {name}")
+    ax.annotate(f"{efforts[0]}", (times[0], found_share[0]), xytext=(7, -4), textcoords="offset points", fontsize=9)
+    ax.annotate(f"{efforts[-1]}", (times[-1], found_share[-1]), xytext=(7, -4), textcoords="offset points", fontsize=9)
 ax.plot(exact_ms, 100, color=COLOURS[2], marker="*", markersize=14, linestyle="none", label="exact, numpy")
 ax.set(xlim=(0, None), ylim=(None, 103))
-ax.legend(fontsize=9, title="small numbers: ef_search", title_fontsize=9, loc="lower right")
+ax.legend(fontsize=9, title=f"ef_search {', '.join(map(str, efforts))} along each line", title_fontsize=9)
 alt = "; ".join(f"{n}: " + ", ".join(f"{r:.0%} in {t:.1f} ms" for r, t in c) for n, c in curves.items())
 show(fig, f"Line chart of recall against time, ef_search 10 to 200. {alt}. Exact search: all in {exact_ms:.1f} ms.")
 
 # %% [markdown]
-# An index is built with dice: another build links other neighbours. So a recall is a range. Three builds of the sparse
-# one, with the standard `ef_search` of 100:
+# A higher `ef_search` finds more. Does it also take longer? Read the times; at this size the difference may be too
+# small to see. And part of building is left to chance: another build links other neighbours. So a recall is a range.
+# Three builds with few neighbours, and with Chroma's own `ef_search` of 100:
 
 # %% tags=["varies"]
-three = [build(f"dice-{n}", crowd, max_neighbors=4, ef_construction=20) for n in range(3)]
-recalls = [scored(made)[0] for made in three]
-print(f"recall at 10 in three builds: {min(recalls):.1%} to {max(recalls):.1%}")
+three = [build(f"again-{n}", crowd, **thin) for n in range(3)]
+three_recalls = [scored(made)[0] for made in three]
+print(f"recall at 10 in three builds: {min(three_recalls):.1%} to {max(three_recalls):.1%}")
 
 # %% [markdown]
-# ## Where the lines cross
+# ## From which size on does it pay?
 #
-# Exact search takes time in proportion to the collection. How does the index grow? Live, with Chroma's own settings:
+# Exact search compares with every vector, so it must take longer the more there are. How does the index grow? Live,
+# with Chroma's own settings (`max_neighbors` 16, `ef_search` 100):
 
 # %% tags=["varies"]
 live = {}
@@ -793,8 +926,9 @@ for size in (1_000, 3_000, 10_000):
     print(f"{size:>7,} vectors: exact {live[size][0]:.2f} ms, Chroma {live[size][1]:.2f} ms")
 
 # %% [markdown]
-# Larger collections take minutes to build. `tests/benchmarks/vector_search.py` did that once and stored its table; this
-# is it. Its times are those of the machine named in it.
+# Larger collections take minutes to build. A script of the course's repository, `tests/benchmarks/vector_search.py`,
+# did that and stored its table. A time belongs to the machine it was measured on. Where two sizes come from two
+# machines, compare the searches at each size, not the sizes.
 
 # %%
 import csv
@@ -805,40 +939,50 @@ standard = [r for r in stored if r["max_neighbors"] in ("", "16") and r["ef_sear
 by_size = {}
 for row in standard:
     by_size.setdefault(int(row["vectors"]), {}).setdefault(row["search"], []).append(row)
+machine_of = {size: found["hnsw"][0]["machine"] for size, found in by_size.items()}
+machines = list(dict.fromkeys(machine_of.values()))
 for size, found in by_size.items():
-    recalls = [float(r["recall_at_10"]) for r in found["hnsw"]]
-    exact_one, index_one = (np.median([float(r["median_ms"]) for r in found[how]]) for how in ("exact", "hnsw"))
-    reach = f"recall {min(recalls):.1%} to {max(recalls):.1%}"
-    print(f"{size:>9,} vectors: exact {exact_one:.2f} ms; HNSW {index_one:.2f} ms, {reach}")
+    index_recalls = [float(r["recall_at_10"]) for r in found["hnsw"]]
+    reach = f"recall {min(index_recalls):.1%} to {max(index_recalls):.1%} in {len(index_recalls)} builds"
+    print(f"{size:>9,} vectors: HNSW {reach}; machine {'ABCDEF'[machines.index(machine_of[size])]}")
+for letter, machine in zip("ABCDEF", machines, strict=False):
+    print(f"machine {letter}: {machine}")
 
 # %%
-fig, ax = chart("One search in a growing collection", x="vectors", y="time for one search (ms, median)")
-middle = {}
-for i, how in enumerate(("exact", "hnsw")):
-    middle[how] = {n: float(np.median([float(r["median_ms"]) for r in rows[how]])) for n, rows in by_size.items()}
-    label, line = {"exact": "exact, numpy", "hnsw": "HNSW in Chroma"}[how], middle[how]
-    ax.plot(list(line), list(line.values()), color=COLOURS[i], marker=MARKERS[i], linestyle=LINES[i], label=label)
+times = {
+    how: {n: [float(r["median_ms"]) for r in rows[how]] for n, rows in by_size.items()} for how in ("exact", "hnsw")
+}
+fig, ax = chart("One search in a growing collection", x="vectors", y="time for one search (ms)", figsize=(7, 4.2))
+for i, (how, of_size) in enumerate(times.items()):
+    for j, machine in enumerate(machines):
+        some = [size for size in of_size if machine_of[size] == machine]
+        label = f"{'exact, numpy' if how == 'exact' else 'HNSW in Chroma'}, machine {'ABCDEF'[j]}"
+        look = {"marker": MARKERS[i], "linestyle": LINES[j], "color": COLOURS[i], "capsize": 4}
+        middle = np.array([np.median(of_size[size]) for size in some])
+        ends = [middle - [min(of_size[size]) for size in some], [max(of_size[size]) for size in some] - middle]
+        ax.errorbar(some, middle, ends, label=label, **look)
 ax.set(xscale="log", yscale="log")
 ax.set_xticks(list(by_size), labels=[f"{size:,}" for size in by_size])
+ax.set_yticks([0.01, 0.1, 1, 10], labels=["0.01", "0.1", "1", "10"])
 ax.minorticks_off()
-ax.legend()
-alt = "; ".join(f"{how} " + ", ".join(f"{n:,}: {t:.2f} ms" for n, t in line.items()) for how, line in middle.items())
-show(fig, f"Line chart, both axes logarithmic: {alt}.")
+ax.legend(fontsize=9)
+alt = "; ".join(
+    f"{how} " + ", ".join(f"{n:,}: {np.median(t):.2f} ms" for n, t in of_size.items()) for how, of_size in times.items()
+)
+show(fig, f"Line chart, both axes logarithmic, one line for each machine: {alt}.")
 
 # %%
-faster = [size for size in by_size if middle["hnsw"][size] < middle["exact"][size]]
+faster = [size for size in by_size if max(times["hnsw"][size]) < min(times["exact"][size])]
 longest = max(by_size)
 build_seconds = np.median([float(r["build_seconds"]) for r in by_size[longest]["hnsw"]])
-if faster:
-    print(f"The short cut is the faster one from {min(faster):,} vectors on, among the sizes measured.")
-else:
-    print(f"Up to {longest:,} vectors exact search was the faster one.")
+print("HNSW faster in all its builds, at these sizes:", ", ".join(f"{size:,}" for size in faster) or "none measured")
+print("runs of exact search at each size:", {size: len(found) for size, found in times["exact"].items()})
 print(f"Building the index of {longest:,} vectors took {build_seconds:,.0f} s; exact search needs no index.")
-print("Machine:", stored[0]["machine"])
 
 # %% [markdown]
-# Part of Chroma's time is not the search but the database around it: it looks up ids and keeps books. So for a folder
-# like Brightwater's, do not choose a database for its speed. Choose it because it keeps, filters and updates.
+# Between the largest size where exact search was faster and the smallest where it was not, the true crossing lies
+# somewhere; if the machines differ there, it stays open. A folder like Brightwater's is far below. Do not choose a
+# database for its speed then. Choose it because it keeps, filters and updates.
 #
 # ## The same search recommends
 #
@@ -848,35 +992,40 @@ print("Machine:", stored[0]["machine"])
 # %%
 tickets = sorted(corpus.tickets(), key=lambda t: (t.date, t.id))
 by_cosine = {"hnsw": {"space": "cosine"}}
-collection = client.create_collection("tickets", embedding_function=MiniLM(), configuration=by_cosine)
-collection.upsert(
+ticket_collection = client.get_or_create_collection("tickets", embedding_function=MiniLM(), configuration=by_cosine)
+ticket_collection.upsert(
     ids=[t.id for t in tickets],
     documents=[t.text for t in tickets],
     metadatas=[{"triage": t.triage, "model": t.model, "day": int(t.date.replace("-", ""))} for t in tickets],
 )
-print(f"{collection.count()} tickets, {tickets[0].date} to {tickets[-1].date}")
+print(f"{ticket_collection.count()} tickets, {tickets[0].date} to {tickets[-1].date}")
 
 # %% [markdown]
-# The newest 40 play the new tickets. For each, only *earlier* ones may be recommended: a filter on the day.
+# The newest 40 play the new tickets. For each, only *earlier* ones may be recommended: a filter on the day. Two of
+# them:
 
 
 # %%
 def similar(ticket, k=5):
     earlier = {"day": {"$lt": int(ticket.date.replace("-", ""))}}
-    return collection.query(query_texts=[ticket.text], n_results=k, where=earlier)
+    return ticket_collection.query(query_texts=[ticket.text], n_results=k, where=earlier)
 
 
 newest = tickets[-40:]
-one = similar(newest[0], k=3)
-print("NEW:", newest[0].text, "->", newest[0].triage)
-for text, field in zip(one["documents"][0], one["metadatas"][0], strict=True):
-    print("   ", text, "->", field["triage"])
+for new in newest[:2]:
+    print("NEW:", new.text, "->", new.triage)
+    recommended = similar(new, k=3)
+    for text, field in zip(recommended["documents"][0], recommended["metadatas"][0], strict=True):
+        print("    ", text, "->", field["triage"])
 
 # %% [markdown]
+# Compare the labels: a recommendation may be wrong altogether. How often is it right?
+#
 # > **C06.** Models that embed, that draw and that write are different kinds; embeddings also classify and group.
 #
-# Lesson 01 trained a classifier on embeddings. With a database you can do without any training: let the similar past
-# tickets vote. Predict: for which share of the 40 will the vote name the right fault, out of twelve?
+# Lesson 01 looked at the kinds, and trained a classifier. Here only the second half: can embeddings *classify* without
+# any training, by a vote of similar past tickets, and *group* tickets without labels? Predict: for which share of the
+# 40 will the vote name the right one of twelve labels? From 0 to 1.
 
 # %%
 my_prediction = None
@@ -902,101 +1051,162 @@ def vote(labels):
 vote = check("4.7", vote)
 
 # %% [markdown]
-# Stuck? `hint("4.7")`, then `solution("4.7")`. Two baselines: three earlier tickets drawn at random, and always the
-# label that was most frequent before.
+# Stuck? `hint("4.7")`, then `solution("4.7")`. The rival does the same by words, with BM25. And chance: the twelve
+# labels are about equally frequent, so a blind guess is right in one of twelve.
 
 # %%
-agrees, voted, drawn, frequent = [], [], [], []
+ticket_words = bm25s.BM25()
+ticket_words.index([words_of(t.text) for t in tickets], show_progress=False)
+
+
+def similar_by_words(ticket, k=5):
+    order = np.argsort(-ticket_words.get_scores(words_of(ticket.text)), kind="stable")
+    return [tickets[i].triage for i in order if tickets[i].date < ticket.date][:k]
+
+
+# %%
+agrees, voted, drawn = {"meaning": [], "words": []}, {"meaning": [], "words": []}, []
 for ticket in newest:
-    labels = [field["triage"] for field in similar(ticket)["metadatas"][0]]
-    agrees.append(np.mean([label == ticket.triage for label in labels[:3]]))
-    voted.append(vote(labels) == ticket.triage)
+    found = {"meaning": [field["triage"] for field in similar(ticket)["metadatas"][0]]}
+    found["words"] = similar_by_words(ticket)
+    for how, labels in found.items():
+        agrees[how].append(np.mean([label == ticket.triage for label in labels[:3]]))
+        voted[how].append(float(vote(list(labels)) == ticket.triage))
     past = [t.triage for t in tickets if t.date < ticket.date]
-    drawn.append(np.mean([label == ticket.triage for label in past]))
-    frequent.append(vote(past) == ticket.triage)
+    drawn.append(past.count(ticket.triage) / len(past))  # what a blind draw would hit on average
 
 # %%
-recommended = {"3 similar\nagree": agrees, "3 random\nagree": drawn, "vote of 5\nis right": voted}
-recommended["always the most\nfrequent is right"] = frequent
-fig, ax = chart("Past tickets for 40 new ones", x="what is counted", y="same fault (%)")
-for i, marks in enumerate(recommended.values()):
-    mean, low, high = 100 * np.mean(marks), *(100 * v for v in bootstrap(marks))
-    look = {"color": COLOURS[i % 2], "hatch": HATCHES[i % 2], "edgecolor": "white"}
-    ax.bar(i, mean, yerr=[[mean - low], [high - mean]], capsize=4, **look)
-    ax.annotate(f"{mean:.0f} %", (i + 0.22, mean), ha="center", va="bottom")
-ax.set_xticks(range(4), labels=list(recommended))
-ax.set_ylim(0, 108)
-alt = ", ".join(f"{name} {np.mean(marks):.0%}".replace("\n", " ") for name, marks in recommended.items())
-show(fig, f"Bar chart with 95 % intervals: {alt}.")
+uses = {"3 most similar:\nsame label": agrees, "vote of 5:\nlabel right": voted}
+fig, ax = chart("Past tickets for 40 new ones", x="what is counted", y="share of labels (%)")
+for i, found in enumerate(uses.values()):
+    for j, (how, marks) in enumerate(found.items()):
+        place, mean, low, high = i + (j - 0.5) * 0.36, 100 * np.mean(marks), *(100 * v for v in interval(marks))
+        look = {"color": COLOURS[j], "hatch": HATCHES[j], "edgecolor": "white", "label": f"by {how}" if i == 0 else ""}
+        ax.bar(place, mean, 0.34, yerr=[[mean - low], [high - mean]], capsize=4, **look)
+        ax.annotate(f"{mean:.0f} %", (place + 0.09, mean), ha="center", va="bottom")
+ax.axhline(100 / 12, color="black", linestyle=":", linewidth=1, label="chance, one of twelve")
+ax.set_xticks(range(2), labels=list(uses))
+ax.legend(fontsize=9, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.28))
+alt = "; ".join(f"{u}, {how} {np.mean(m):.0%}".replace("\n", " ") for u, f in uses.items() for how, m in f.items())
+show(fig, f"Bar chart with 95 % intervals: {alt}; chance {1 / 12:.0%}.")
 
 # %% [markdown]
-# A classifier must be trained anew when a class is added. Here one `upsert` is enough. Take away all tickets of one
-# fault, let the database vote, put them back, and let it vote again:
+# A classifier must be trained anew when a class is added. Here one `upsert` is enough. For each of the twelve labels:
+# take its past tickets away, vote for its new ones, put the past ones back, vote again. (Without them the label cannot
+# be named, so the first figure shows nothing but that the test works.)
+
 
 # %%
-rare = Counter(t.triage for t in newest).most_common(1)[0][0]
-mine = [t for t in newest if t.triage == rare]
-kept = collection.get(where={"triage": rare}, include=["documents", "metadatas", "embeddings"])
-collection.delete(ids=kept["ids"])
-told = {"without": [vote([f["triage"] for f in similar(t)["metadatas"][0]]) == rare for t in mine]}
-collection.upsert(**{key: kept[key] for key in ("ids", "documents", "metadatas", "embeddings")})
-told["with"] = [vote([f["triage"] for f in similar(t)["metadatas"][0]]) == rare for t in mine]
-print({f"{name} past tickets of {rare!r}": f"{sum(marks)} of {len(mine)} right" for name, marks in told.items()})
+def right_votes(some):
+    return sum(vote([f["triage"] for f in similar(t)["metadatas"][0]]) == t.triage for t in some)
+
+
+told = Counter()
+for label in sorted({t.triage for t in newest}):
+    mine = [t for t in newest if t.triage == label]
+    taken_out = ticket_collection.get(where={"triage": label}, include=["documents", "metadatas", "embeddings"])
+    ticket_collection.delete(ids=taken_out["ids"])
+    told["without"] += right_votes(mine)
+    ticket_collection.upsert(**{key: taken_out[key] for key in ("ids", "documents", "metadatas", "embeddings")})
+    told["put back"] += right_votes(mine)
+print({name: f"{right} of {len(newest)} right" for name, right in told.items()})
 
 # %% [markdown]
-# The verdict on C06, for what the database adds: the vote is right at least 20 points more often than the most frequent
-# label, and the fault that was put back is recognised more often than before.
+# **Group.** Nobody gives labels now: put similar tickets together until 12 groups are left. How pure are they? That is
+# the share of tickets whose label is the most common one of its group. The rival groups word counts (tf-idf, as in
+# lesson 01) by the same method.
 
 # %%
+from sklearn.cluster import AgglomerativeClustering
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+
+def purity(table):
+    members = {}
+    for group, ticket in zip(AgglomerativeClustering(12).fit_predict(table), tickets, strict=True):
+        members.setdefault(group, []).append(ticket.triage)
+    return sum(labels.count(vote(list(labels))) for labels in members.values()) / len(tickets)
+
+
+raw = [t.text for t in tickets]
+pure = {"meaning": purity(embed(raw)), "words": purity(TfidfVectorizer().fit_transform(raw).toarray())}
+print(", ".join(f"{how}: {share:.0%} pure" for how, share in pure.items()))
+
+# %% [markdown]
+# ### The verdicts
+#
+# The rule for C06, classify and group only: the vote by meaning is right more often than by words, with the whole
+# interval of the difference above zero, and the groups are at least 10 points purer (the margin of lesson 01). It
+# changed after a first result: the first rival, the most frequent label, could hardly win, and a test of one label that
+# was put back hung on a tie.
+
+# %%
+gain = np.array(voted["meaning"]) - np.array(voted["words"])
+low, high = (100 * end for end in bootstrap(gain))
+print(f"vote by meaning minus by words: {100 * gain.mean():+.0f} points ({low:+.0f} to {high:+.0f})")
 verdict(
     "C06",
-    measured=float(np.mean(voted)),
-    supported=bool(np.mean(voted) >= np.mean(frequent) + 0.2 and sum(told["with"]) > sum(told["without"])),
+    measured={"classify": float(np.mean(voted["meaning"])), "group": float(pure["meaning"])},
+    supported=bool(low > 0 and pure["meaning"] >= pure["words"] + 0.1),
     scope="mechanism shown here",
-    note=f"vote of 5 similar past tickets, no training; most frequent label {np.mean(frequent):.0%}; 40 tickets",
+    note=f"classify and group only, 40 and {len(tickets)} tickets; kinds of models: lesson 01; by words: classify "
+    f"{np.mean(voted['words']):.0%}, group {pure['words']:.0%}; one of twelve by chance",
     lesson="04",
 )
 
 # %% [markdown]
-# And C39, which asks for four things, with thresholds fixed beforehand. *Similar:* on reworded questions the search by
-# meaning has a recall at 3 of at least 50 %, and 20 points more than by words. *Not equal:* on codes it has at least 10
-# points less. *Both kinds of data:* the filter let through the right records only. *Recommendation:* similar tickets
-# agree at least 20 points more often than random ones.
+# And C39, which asks for four things:
+#
+# - *Similar:* on reworded questions, recall at 3 by meaning is at least 50 % (less is of little use to Sofie), and 20
+#   points above that by words.
+# - *Not equal:* on codes, it is at least 10 points below that by words.
+# - *Both kinds of data:* each filter let through the right records only.
+# - *Recommendation:* similar tickets agree at least 20 points more often than drawn ones.
 
 # %%
 recall = {key: float(np.mean(marks)) for key, marks in both_ways.items()}
 similar_wins = recall["reworded", "find_by_meaning"] >= max(0.5, recall["reworded", "find_by_words"] + 0.2)
 equal_wins = recall["codes", "find_by_words"] >= recall["codes", "find_by_meaning"] + 0.1
-recommends = bool(np.mean(agrees) >= np.mean(drawn) + 0.2)
-parts = {"similar": similar_wins, "not equal": equal_wins, "both kinds of data": exact, "recommendation": recommends}
+recommends = bool(np.mean(agrees["meaning"]) >= np.mean(drawn) + 0.2)
+parts = {"similar": similar_wins, "not equal": equal_wins, "both kinds": filters_exact, "recommendation": recommends}
 print(", ".join(f"{name}: {'yes' if held else 'no'}" for name, held in parts.items()))
+for name in sets:
+    gain = np.array(both_ways[name, "find_by_meaning"]) - np.array(both_ways[name, "find_by_words"])
+    low, high = (100 * end for end in bootstrap(gain))
+    print(f"{name}: by meaning minus by words {100 * gain.mean():+.0f} points ({low:+.0f} to {high:+.0f})")
+
+# %% [markdown]
+# The thresholds were fixed beforehand and stay. Three tests behind them changed after a first result: each date now
+# cuts its kind in two, codes are asked for only where the passage holds them, and the old price list is gone from both
+# searches.
 
 # %%
+failed = [name for name, held in parts.items() if not held]
 verdict(
     "C39",
-    measured=recall["codes", "find_by_meaning"],
+    measured={name: recall[name, "find_by_meaning"] for name in sets},
     supported=all(parts.values()),
     scope="mechanism shown here",
-    note=f"codes, by words {recall['codes', 'find_by_words']:.0%}; reworded, by meaning "
-    f"{recall['reworded', 'find_by_meaning']:.0%}, by words {recall['reworded', 'find_by_words']:.0%}; tickets agree "
-    f"{np.mean(agrees):.0%}, random {np.mean(drawn):.0%}",
+    note=f"recall at 3 by meaning (you predicted codes); decided by: {', '.join(failed) or 'all four parts hold'}; by "
+    f"words: reworded {recall['reworded', 'find_by_words']:.0%}, codes {recall['codes', 'find_by_words']:.0%}; "
+    f"similar tickets agree {np.mean(agrees['meaning']):.0%}, drawn {np.mean(drawn):.0%}",
     lesson="04",
 )
 
 # %% [markdown]
-# Where a part says no, compare its two numbers: the bar may be missed although the direction is right. The
-# descriptions are as hard as they can be, without one word in common, and a larger embedding model may pass where this
-# small one does not (not measured).
+# Where a part says no, compare its two numbers: a threshold may be missed although the difference is clear. The
+# descriptions share no word of five or more letters with their passages, and most are jokes from glossaries. A larger
+# model may pass (not measured).
 #
 # - *Scope:* one embedding model, one company, 28 descriptions by one author. Generation from what was found
 # belongs to the claim too; lesson 05 does that.
 #
 # ## A server for a team
 #
-# So far the database was part of this notebook, and a folder must not be opened by two programs at once. A team runs it
+# So far the database was part of this notebook, and only one program at a time may have its folder open. A team runs it
 # as a *server*: one program holds the folder, all others ask it. The command is
 #
-# `chroma run --path FOLDER --host 127.0.0.1 --port 8000`
+# - `chroma run --path FOLDER --host 127.0.0.1 --port 8000`
 #
 # `127.0.0.1` is the address by which a machine speaks to itself: nobody else can reach it. `serve` starts that command
 # on a free port and ends it with the block.
@@ -1006,7 +1216,8 @@ from expert import retrieval
 
 client.close()
 with retrieval.serve(folder / "db") as server:
-    remote = chromadb.HttpClient(host=server.host, port=server.port, settings=quiet)
+    own_settings = Settings(anonymized_telemetry=False)  # HttpClient writes the server's address into its settings
+    remote = chromadb.HttpClient(host=server.host, port=server.port, settings=own_settings)
     names = sorted(made.name for made in remote.list_collections())
     shared_passages = remote.get_collection("passages", embedding_function=MiniLM())
     over_http = shared_passages.query(query_texts=[question], n_results=1)["ids"][0]
@@ -1014,6 +1225,8 @@ with retrieval.serve(folder / "db") as server:
 
     listening = {c.laddr.ip for c in psutil.Process(server.pid).net_connections() if c.status == "LISTEN"}
 print(names, over_http, "listens on", listening)
+client = chromadb.PersistentClient(path=str(folder / "db"), settings=quiet)  # the folder is ours again
+collection, ticket_collection = (client.get_collection(n, embedding_function=MiniLM()) for n in ("passages", "tickets"))
 
 # %%
 try:
@@ -1034,7 +1247,7 @@ except Exception as error:
 # %%
 few = [p for p in passages if p.doc_id.startswith(("sn-", "gl-"))]
 with retrieval.open_index(folder / "course", embedder) as index:
-    index.upsert(retrieval.Record(p.id, p.text, {"doc": p.doc_id}) for p in few)
+    index.upsert([retrieval.Record(p.id, p.text, {"doc": p.doc_id}) for p in few], progress=False)
     for how in ("meaning", "words", "both"):
         print(f"{how:<8}", [hit.id for hit in index.search(question, k=2, how=how)])
 
@@ -1042,8 +1255,9 @@ with retrieval.open_index(folder / "course", embedder) as index:
 # Tidy up: close what is open and delete the temporary folder.
 
 # %%
-lab.close()
-shutil.rmtree(folder, ignore_errors=True)
+for opened in (lab, client):
+    opened.close()
+temporary.cleanup()
 print("Deleted:", not folder.exists())
 
 # %% [markdown]
@@ -1063,25 +1277,29 @@ quiz("4")
 # %% [markdown]
 # ## In practice
 #
-# - Part codes, order numbers and names go wrong with embeddings alone, which is why many searches run both and fuse by
-#   rank ([an explanation with examples](https://random.qmx.me/posts/2026/02/26/the-art-of-combining-opinions)).
+# - Part codes, order numbers and names often go wrong with embeddings alone, which is why many searches run both and
+#   fuse by rank ([an explanation with
+#   examples](https://random.qmx.me/posts/2026/02/26/the-art-of-combining-opinions)). Measure whether that helps on
+#   your questions, and look at codes apart.
 # - The settings of the index stand in [Chroma's documentation](https://docs.trychroma.com/docs/collections/configure).
 #   `ef_search` can be changed later; `space`, `max_neighbors` and `ef_construction` cannot.
 # - An HNSW index must lie in memory. Chroma's makers measured how many vectors a rented machine holds and what it costs
 #   a month ([performance](https://docs.trychroma.com/deployment/performance)).
 # - A collection belongs to the model that made its vectors. Another embedding model means: embed everything again. And
-#   two programs must not write to one folder at the same time ([system
-#   constraints](https://cookbook.chromadb.dev/core/system_constraints)).
-# - MiniLM reads 256 tokens at most and cuts off the rest without a word. Lesson 05 cuts long documents first.
-#
-# ## On the real Phi-3
-#
-# No language model was asked anything in this lesson. With `PROFILE = "phi3"` only the source of MiniLM changes: it
-# comes from the hub instead of the installed package. They are the same weights, so expect the same hits.
+#   only one program at a time may have a folder open ([system
+#   constraints](https://cookbook.chromadb.dev/core/system_constraints)); more than one need a server.
+# - MiniLM reads only so many tokens and cuts off the rest without a word. Lesson 05 cuts long documents first. Do
+#   Brightwater's passages fit?
 
 # %%
 longest_text = max(len(tokens) for tokens in embedder.tokenizer([*texts.values()])["input_ids"])
 print(f"The longest passage has {longest_text} tokens; the model reads {embedder.max_seq_length}.")
+
+# %% [markdown]
+# ## On the real Phi-3
+#
+# No language model was asked anything in this lesson. With `PROFILE = "phi3"` only the source of MiniLM changes: it
+# comes from the hub instead of the installed package. They are the same weights, so expect the same hits.
 
 # %% [markdown]
 # ## What you can do now

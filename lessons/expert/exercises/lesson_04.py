@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
 from expert.exercises import Case, Exercise, Mistake, Option, Part, Question
 
 # --- 4.1 ---
@@ -62,8 +63,15 @@ ONE = Exercise(
         Case(([0, 0, 0], [1, 2, 3]), "A vector of zeros has no direction: 0.0, and no division by zero."),
         Case(([0.6, 0.8], [0.8, 0.6]), "Both have length 1 here."),
         Case(([5, 1, 0, 2], [1, 0, 7, 3]), "Four numbers each."),
+        Case(([1, -1], [1, -1]), "The numbers add up to 0, but no vector here is all zeros: the cosine is 1.0."),
+        Case((np.array([3.0, 4.0]), np.array([4.0, -3.0])), "Arrays, at a right angle."),
+        Case((np.array([3.0, 4.0]), np.array([0.0, 5.0])), "Arrays, neither of length 1."),
     ),
     mistakes=(
+        Mistake(
+            "A sum of 0 does not mean that all numbers are 0: [1, -1] has a direction. Ask whether a length is 0.",
+            like=lambda a, b: 0.0 if sum(a) == 0 or sum(b) == 0 else cosine(a, b),
+        ),
         Mistake(
             "This is the sum of the products alone. Divide it by both lengths: they are not always 1.",
             like=lambda a, b: float(_array(a) @ _array(b)),
@@ -127,7 +135,16 @@ def _similar(query: Any, matrix: Any) -> np.ndarray:
     return _array(matrix) @ _array(query)
 
 
+def _rows_tied(query: Any, matrix: Any, k: int, got: Any) -> bool:
+    """Whether these are k different rows with the right cosines, so that only equal ones changed places."""
+    rows = [int(row) for row in np.asarray(got).ravel()]
+    best = np.sort(_similar(query, matrix))[::-1][:k]
+    return len(set(rows)) == len(best) and bool(np.allclose(_similar(query, matrix)[rows], best))
+
+
 _ROWS = np.array([[0.0, 1.0], [1.0, 0.0], [0.6, 0.8], [-1.0, 0.0]])
+_EQUAL = np.tile([1.0, 0.0], (40, 1))
+_EQUAL[[5, 31]] = [0.0, 1.0]
 _TABLE = np.random.default_rng(4).normal(size=(40, 6))
 _TABLE /= np.linalg.norm(_TABLE, axis=1, keepdims=True)
 
@@ -146,7 +163,10 @@ TWO = Exercise(
         'np.argsort(-similarities, kind="stable") keeps equal ones in the order of their numbers. Then [:k].',
     ),
     cases=(
-        Case(([1.0, 0.0], [[0.0, 1.0], [1.0, 0.0], [0.6, 0.8]], 2), "The example: row 1, then row 2."),
+        Case(
+            ([1.0, 0.0], [[0.0, 1.0], [1.0, 0.0], [0.6, 0.8]], 2),
+            "The example: row 1, then row 2. First comes the query, then the table.",
+        ),
         Case((np.array([0.0, 1.0]), _ROWS, 3), "Three rows."),
         Case((np.array([1.0, 0.0]), _ROWS, 4), "All rows; one of them points the opposite way and comes last."),
         Case((np.array([1.0, 0.0]), _ROWS, 9), "Fewer rows than k: all of them."),
@@ -154,6 +174,7 @@ TWO = Exercise(
         Case((_TABLE[7], _TABLE, 5), "Row 7 is the query itself and comes first."),
         Case((_TABLE[0], _TABLE, 1), "One row: still a list."),
         Case((np.array([-0.6, 0.8]), _ROWS, 2), "A query that is none of the rows."),
+        Case((np.array([1.0, 0.0]), _EQUAL, 12), "40 rows, most of them equal: the smaller number comes first."),
     ),
     mistakes=(
         Mistake(
@@ -168,6 +189,11 @@ TWO = Exercise(
             "Of two rows with the same cosine, the one with the larger number comes first. Sort the negative cosines "
             'with kind="stable" instead of turning the sorted list round.',
             like=lambda q, m, k: np.argsort(_similar(q, m), kind="stable")[::-1][:k].tolist(),
+        ),
+        Mistake(
+            "Rows with the same cosine come back in any order. Among many rows, np.argsort keeps the order of their "
+            'numbers only with kind="stable".',
+            when=lambda got, expected, args: _rows_tied(*args, got),
         ),
         Mistake(
             "These are the cosines. The numbers of the rows were asked for.",
@@ -197,14 +223,20 @@ TWO = Exercise(
 
 def fields(kind: str, doc_id: str, date: str) -> dict[str, str | int]:
     found: dict[str, str | int] = {"kind": kind, "doc": doc_id}
-    return found | {"day": int(date.replace("-", ""))} if date else found
+    if date:
+        found["day"] = int(date.replace("-", ""))
+    return found
 
 
 def _same_fields(got: Any, expected: Mapping) -> bool:
     if not isinstance(got, Mapping) or set(got) != set(expected):
         return False
-    day_is_whole = "day" not in got or (isinstance(got["day"], (int, np.integer)) and not isinstance(got["day"], bool))
+    day_is_whole = "day" not in got or type(got["day"]) is int  # Chroma refuses numpy's numbers
     return day_is_whole and all(got[key] == value for key, value in expected.items())
+
+
+def _day(got: Any) -> Any:
+    return got.get("day") if isinstance(got, Mapping) else None
 
 
 THREE = Exercise(
@@ -212,6 +244,11 @@ THREE = Exercise(
     goal='A dictionary with "kind", "doc" and, where the date is known, "day" as a whole number such as 20240305.',
     reference=fields,
     same=_same_fields,
+    source="def fields(kind, doc_id, date):\n"
+    '    found = {"kind": kind, "doc": doc_id}\n'
+    "    if date:\n"
+    '        found["day"] = int(date.replace("-", ""))\n'
+    "    return found",
     hints=(
         'Begin with the two fields that are always there: {"kind": kind, "doc": doc_id}.',
         'date.replace("-", "") makes "20240305" of "2024-03-05". int(...) makes a number of it.',
@@ -226,6 +263,24 @@ THREE = Exercise(
     ),
     mistakes=(
         Mistake(
+            'There are more keys than "kind", "doc" and "day". Leave the others out.',
+            when=lambda got, expected, args: (
+                isinstance(got, Mapping) and bool(set(got) - {"kind", "doc", "day"}) and {"kind", "doc"} <= set(got)
+            ),
+        ),
+        Mistake(
+            '"kind" and "doc" are swapped: "kind" holds the first input, "doc" the second.',
+            when=lambda got, expected, args: got["kind"] == args[1] and got["doc"] == args[0],
+        ),
+        Mistake(
+            "The day is a number of numpy. Chroma refuses it; make a plain one of it with int(...).",
+            when=lambda got, expected, args: isinstance(_day(got), np.generic),
+        ),
+        Mistake(
+            "The day is a number with a decimal point. A whole number was asked for: int(...).",
+            when=lambda got, expected, args: isinstance(_day(got), float),
+        ),
+        Mistake(
             "The day is a text. Chroma compares numbers with $gte and the like, not texts: int(...).",
             like=lambda kind, doc_id, date: (
                 {"kind": kind, "doc": doc_id} | ({"day": date.replace("-", "")} if date else {})
@@ -236,7 +291,7 @@ THREE = Exercise(
             like=lambda kind, doc_id, date: {"kind": kind, "doc": doc_id} | ({"day": date} if date else {}),
         ),
         Mistake(
-            "Without a date the key day must be missing. Chroma takes no None.",
+            "Without a date the key day must be missing, not None.",
             like=lambda kind, doc_id, date: (
                 {"kind": kind, "doc": doc_id, "day": int(date.replace("-", "")) if date else None}
             ),
@@ -266,7 +321,7 @@ THREE = Exercise(
 
 
 def recent() -> dict[str, list]:
-    return {"$and": [{"kind": "bulletin"}, {"day": {"$gte": 20240101}}]}
+    return {"$and": [{"kind": "bulletin"}, {"day": {"$gte": 20240201}}]}
 
 
 _COMPARE = {
@@ -322,15 +377,49 @@ def _lets(kind: str, day: int | None, wanted: bool) -> Any:
     return lambda where: passes(where, record) is wanted
 
 
+def _lists_of_filters(where: Any) -> bool:
+    """Whether each $and and $or holds a list of at least two filters."""
+    for key, value in where.items() if isinstance(where, Mapping) else ():
+        if key in ("$and", "$or"):
+            many = isinstance(value, (list, tuple)) and len(value) >= 2
+            if not (many and all(isinstance(one, Mapping) and _lists_of_filters(one) for one in value)):
+                return False
+    return True
+
+
+def _known_fields(where: Any) -> bool:
+    """Whether only fields that the records have are asked for."""
+    for key, value in where.items():
+        if key in ("$and", "$or"):
+            if not all(map(_known_fields, value)):
+                return False
+        elif not str(key).startswith("$") and key not in ("kind", "doc", "day"):
+            return False
+    return True
+
+
+def _eight_digits(where: Any) -> bool:
+    """Whether each day that is compared with is a number of eight digits, or no number at all."""
+    for key, value in where.items():
+        if key in ("$and", "$or"):
+            if not all(map(_eight_digits, value)):
+                return False
+        elif key == "day":
+            limits = list(value.values()) if isinstance(value, Mapping) else [value]
+            if any(isinstance(one, (int, float)) and not 10**7 <= one < 10**8 for one in limits):
+                return False
+    return True
+
+
 def _two_keys(where: Any) -> bool:
     return not (isinstance(where, Mapping) and len(where) > 1)
 
 
 FOUR = Exercise(
     id="4.4",
-    goal="A filter that lets through bulletins from the 1st of January 2024 or later, and nothing else.",
+    goal="A filter that lets through bulletins from the 1st of February 2024 or later, and nothing else.",
     reference=recent,
-    source='recent = {"$and": [{"kind": "bulletin"}, {"day": {"$gte": 20240101}}]}',
+    source='recent = {"$and": [{"kind": "bulletin"}, {"day": {"$gte": 20240201}}]}',
     hints=(
         'Two conditions must both hold, so begin with {"$and": [..., ...]}.',
         'The first condition is {"kind": "bulletin"}.',
@@ -351,18 +440,29 @@ FOUR = Exercise(
             'Chroma takes one condition a dictionary. Put two into a list: {"$and": [{...}, {...}]}.',
         ),
         Part(
-            "whether Chroma takes it",
-            _valid,
-            "a field with a value, or with one comparison, or $and / $or with a list of at least two filters",
-            "Comparisons begin with $ and are in quotes; with $gte and the like goes a number: "
-            '{"day": {"$gte": 20240101}}.',
+            "whether $and and $or hold a list",
+            _lists_of_filters,
+            'a list of at least two filters: {"$and": [{...}, {...}]}',
+            "$and and $or take square brackets with two filters or more in them. A single filter needs no $and.",
         ),
         Part(
-            "a bulletin of the 5th of March 2025",
-            _lets("bulletin", 20250305, True),
-            "it passes",
-            'Is the kind written "bulletin", in small letters? Is the day a number with eight digits? '
-            "From a day on is $gte.",
+            "the names of the fields",
+            _known_fields,
+            '"kind" and "day"',
+            "The records have the fields kind, doc and day. Is one spelled in another way, such as date or Kind?",
+        ),
+        Part(
+            "whether Chroma takes it",
+            _valid,
+            "a field with a value, or with one comparison",
+            "Comparisons begin with $ and are in quotes; with $gte and the like goes a number: "
+            '{"day": {"$lt": 20250101}}.',
+        ),
+        Part(
+            "the number that the day is compared with",
+            _eight_digits,
+            "a number of eight digits",
+            "Year, month and day: the 5th of March 2024 is 20240305.",
         ),
         Part(
             "a mail of the 5th of March 2025",
@@ -371,20 +471,26 @@ FOUR = Exercise(
             "It is no bulletin. Both conditions must hold: $and, not $or.",
         ),
         Part(
-            "a bulletin of the 31st of December 2023",
-            _lets("bulletin", 20231231, False),
-            "it does not pass",
-            "It is too old. Both conditions must hold: $and, not $or; and later means greater.",
+            "a bulletin of the 5th of March 2025",
+            _lets("bulletin", 20250305, True),
+            "it passes",
+            'Is the kind written "bulletin", in small letters? From a day on is $gte; $lt and $lte are before it.',
         ),
         Part(
-            "a bulletin of the 1st of January 2024",
-            _lets("bulletin", 20240101, True),
+            "a bulletin of the 31st of January 2024",
+            _lets("bulletin", 20240131, False),
+            "it does not pass",
+            "It is too old. Is there a condition on the day, with $gte and the right date?",
+        ),
+        Part(
+            "a bulletin of the 1st of February 2024",
+            _lets("bulletin", 20240201, True),
             "it passes",
             "The day itself is included: $gte, not $gt.",
         ),
         Part(
-            "a bulletin of the 2nd of January 2024 and one of 2031",
-            lambda a: _lets("bulletin", 20240102, True)(a) and _lets("bulletin", 20310101, True)(a),
+            "a bulletin of the 2nd of February 2024 and one of 2031",
+            lambda a: _lets("bulletin", 20240202, True)(a) and _lets("bulletin", 20310101, True)(a),
             "both pass",
             "There is no upper end.",
         ),
@@ -416,16 +522,30 @@ FIVE = Exercise(
         "Divide by how many right ones there are, not by k.",
     ),
     cases=(
-        Case((["a", "b", "c"], ["c", "a"], 2), "The example: one of two right ones."),
+        Case((["a", "b", "c"], ["c", "a"], 2), "The example: one of two right ones; found comes first, then right."),
         Case((["a", "b", "c"], ["c", "a"], 3), "Both right ones are among the first three."),
         Case((["a", "b", "c"], ["x"], 3), "The right one was not found: 0.0."),
         Case((["a", "b", "c"], ["b"], 1), "The right one is second, and only the first counts."),
         Case((["a"], ["a", "b", "c"], 10), "One of three right ones; fewer were found than k."),
         Case((["d", "a", "b"], ["a"], 3), "One right one, found: 1.0, though two others stand there too."),
-        Case(([], ["a"], 5), "Nothing was found: 0.0."),
+        Case(([], ["a"], 5), "Nothing was found: 0.0. (Found is the first input, right the second.)"),
         Case((["b", "c", "a"], ("a", "b"), 3), "The right ones may come as a tuple."),
+        Case((["a", "b", "c"], ["c", "a"], 1), "Two right ones, and only the first found counts: 0.5."),
     ),
     mistakes=(
+        Mistake(
+            "This is True or False. With several right ones the share of them was asked for, a number.",
+            when=lambda got, expected, args: isinstance(got, (bool, np.bool_)),
+        ),
+        Mistake(
+            "It is divided by k or by how many right ones there are, whichever is smaller. Recall always divides by "
+            "how many right ones there are.",
+            like=lambda found, right, k: len(set(found[:k]) & set(right)) / min(k, len(set(right))),
+        ),
+        Mistake(
+            "Found and right are swapped: first comes what was found, then what is right.",
+            like=lambda found, right, k: len(set(list(right)[:k]) & set(found)) / (len(set(found)) or 1),
+        ),
         Mistake(
             "It is divided by k. That is precision: which share of the found ones is right. Recall divides by how many "
             "right ones there are.",
@@ -492,6 +612,26 @@ def _fuse_overwritten(rankings: Any, k: int = 60) -> list[str]:
     return sorted(scores, key=lambda one: -scores[one])
 
 
+def _by_alphabet(rankings: Any, k: int = 60) -> list[str]:
+    sums = _sums(rankings, k)
+    return sorted(sums, key=lambda one: (-round(sums[one], 12), one))
+
+
+def _sums(rankings: Any, k: int = 60) -> dict[str, float]:
+    sums: dict[str, float] = {}
+    for ranking in rankings:
+        for rank, one in enumerate(ranking, start=1):
+            sums[one] = sums.get(one, 0) + 1 / (k + rank)
+    return sums
+
+
+def _ties_moved(got: Any, rankings: Any, k: int = 60) -> bool:
+    """Whether only ids with the same sum changed places."""
+    sums = _sums(rankings, k)
+    points = [sums[one] for one in got]
+    return set(got) == set(sums) and len(points) == len(sums) and bool(np.all(np.diff(points) <= 1e-9))
+
+
 def _chained(rankings: Any, k: int = 60) -> list[str]:
     return list(dict.fromkeys(one for ranking in rankings for one in ranking))
 
@@ -525,12 +665,27 @@ SIX = Exercise(
         Case(([["p", "q", "r", "s"], ["s", "t", "q"], ["t", "q"]], 60), "Three lists."),
         Case(([["a", "b", "c", "d"], ["d", "e", "f", "b"]], 2), "k = 2: the first place weighs more."),
         Case(([["a", "u", "v", "b"], ["w", "b"]], 1), "k = 1."),
+        Case(([["a", "u", "v", "b"], ["w", "x", "y", "b"]], 1), "k = 1: one first place beats two fourth places."),
+        Case(([["z", "c"], ["a", "z"], ["c", "a"]], 60), "The same sum three times: z was met first, then c, then a."),
+        Case(([[f"m{i}" for i in range(45)], [f"p{i}" for i in range(45)]], 60), "90 ids in all."),
         Case(([[f"n{i}" for i in range(9)] + ["z"], ["z", "n0"]], 60), "z is 10th in one list and first in the other."),
     ),
     mistakes=(
         Mistake(
             "The ranks begin at 0 here. They begin at 1: enumerate(..., start=1).",
             like=_fuse_with(start=0),
+        ),
+        Mistake(
+            "The second input, k, is not used: there stands 60 in its place.",
+            like=lambda rankings, k=60: fuse(rankings, 60),
+        ),
+        Mistake(
+            "Of ids with the same sum, the first in the alphabet comes first. The one met first should.",
+            like=lambda rankings, k=60: _by_alphabet(rankings, k),
+        ),
+        Mistake(
+            "The list ends too early. All ids were asked for, also where there are many.",
+            when=lambda got, expected, args: 10 <= len(got) < len(expected) and list(got) == expected[: len(got)],
         ),
         Mistake(
             "The lowest sum comes first. The highest should.",
@@ -559,6 +714,11 @@ SIX = Exercise(
         Mistake(
             "The constant k is not used: 1 / (k + rank), not 1 / rank.",
             like=_fuse_with(add=lambda k, rank, size: 1 / rank),
+        ),
+        Mistake(
+            "Only ids with the same sum stand in another order: the one met first comes first. A set forgets which one "
+            "that was; a dictionary does not.",
+            when=lambda got, expected, args: isinstance(got, (list, tuple)) and _ties_moved(got, *args),
         ),
         Mistake(
             "Each list in which an id stands counts the same. Its rank must count: 1 / (k + rank).",
@@ -602,8 +762,15 @@ SEVEN = Exercise(
         Case((["one"],), "A single label."),
         Case((["c", "a", "a", "b", "b", "b"],), "b three times."),
         Case((["leak", "noise", "overheating", "no start", "noise"],), "Only noise occurs twice."),
+        Case((["a", "b", "b", "b", "c", "c", "c", "c"],), "c four times, though all of them come last."),
     ),
     mistakes=(
+        Mistake(
+            "A label that stands nearer counts more here. Each one should count the same: only how often it occurs.",
+            like=lambda labels: max(
+                labels, key=lambda one: sum(1 / rank for rank, other in enumerate(labels, 1) if other == one)
+            ),
+        ),
         Mistake("This is the first label. The most frequent one was asked for.", like=lambda labels: labels[0]),
         Mistake(
             "Of labels that occur equally often, the first in the list wins, not the first in the alphabet.",
@@ -622,6 +789,10 @@ SEVEN = Exercise(
             like=lambda labels: max(labels),
         ),
         Mistake(
+            "Of labels that occur equally often, the one that comes first in the list wins. A set has no order.",
+            when=lambda got, expected, args: args[0].count(got) == args[0].count(expected),
+        ),
+        Mistake(
             "This is how often the label occurs. The label itself was asked for.",
             like=lambda labels: Counter(labels).most_common(1)[0][1],
         ),
@@ -633,6 +804,10 @@ SEVEN = Exercise(
             "This is a list of pairs. The label is at [0][0].",
             when=lambda got, expected, args: isinstance(got, list) and bool(got) and isinstance(got[0], tuple),
         ),
+        Mistake(
+            "This is a list. One label was asked for, a text.",
+            when=lambda got, expected, args: isinstance(got, list),
+        ),
     ),
 )
 
@@ -641,7 +816,7 @@ EXERCISES = [ONE, TWO, THREE, FOUR, FIVE, SIX, SEVEN]
 QUIZ = [
     Question(
         "4.1",
-        "Which pair will an embedding model such as MiniLM most likely see as nearly the same?",
+        "Which pairs will an embedding model such as MiniLM most likely see as nearly the same?",
         (
             Option("Open the valve. / Do not open the valve.", True, "Same topic, same words: a not moves it little."),
             Option("The pump leaks. / The invoice is wrong.", False, "Two topics."),
@@ -650,14 +825,14 @@ QUIZ = [
     ),
     Question(
         "4.2",
-        "A technician types BF-304 and wants the row of that fault. What helps most?",
+        "A technician types BF-304 and wants the row of that fault. Which of these help?",
         (
             Option("A search by words, alone or fused with the other.", True, "The code must be equal, not similar."),
             Option("A larger ef_search.", False, "It finds more of the nearest; the nearest are not the right ones."),
             Option(
                 'A condition on the text: {"$contains": "BF-304"}.',
                 True,
-                "That is equality inside the vector database.",
+                "That is equality inside the vector database; capitals count.",
             ),
         ),
     ),
