@@ -6,6 +6,7 @@ a lesson does. Every row has the bar it is held to, the number of cases, and a 9
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import os
@@ -423,7 +424,8 @@ def company_texts() -> list[str]:
         if path.suffix == ".md" and path.name != "DATASHEET.md":
             texts += path.read_text(encoding="utf-8").split("\n\n")
         elif path.suffix == ".csv" and "master" not in path.parts:
-            texts += path.read_text(encoding="utf-8").splitlines()
+            with open(path, encoding="utf-8", newline="") as file:
+                texts += [", ".join(cells) for cells in csv.reader(file)]
         elif path.name in ("tickets.jsonl", "work_orders.jsonl"):
             texts += [
                 str(v) for line in path.read_text(encoding="utf-8").splitlines() for v in json.loads(line).values()
