@@ -1200,20 +1200,8 @@ def public_questions(n: int = 80) -> str:
 
 def training_text(i: int) -> str:
     """The text of the i-th training episode of all stages taken in turn."""
-    recipe = (
-        LOOKUP,
-        START,
-        BASE,
-        CHAT,
-        LONG_CHAT,
-        SKILLS,
-        LONG_SKILLS,
-        TRADES,
-        LONG_TRADES,
-        FORMS,
-        WORKSHOP,
-        LONG_WORKSHOP,
-    )[i % 12]
+    every = [CHAT, LONG_CHAT, SKILLS, LONG_SKILLS, TRADES, LONG_TRADES, FORMS, WORKSHOP, LONG_WORKSHOP, DESK]
+    recipe = [LOOKUP, START, BASE, *every][i % (3 + len(every))]
     author = Author(f"check-{i}")
     return "".join(t for t, _ in author.rng.choices(recipe, [w for w, _ in recipe])[0][1](author))
 
