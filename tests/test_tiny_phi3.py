@@ -32,7 +32,9 @@ RECIPES = {
     "forms": train.FORMS,
     "workshop": train.WORKSHOP,
     "long workshop": train.LONG_WORKSHOP,
-    "desk": train.DESK,
+    "search": train.SEARCH,
+    "close": train.CLOSE,
+    "long close": train.LONG_CLOSE,
 }
 TINY = {"hidden_size": 128, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 LIMITS = {"chat": 8_000_000, "base": 8_000_000, "small": 3_000_000}
@@ -355,6 +357,28 @@ def test_a_reading_can_keep_to_one_entity_or_one_type():
         author = Author(f"alone-{i}")
         assert len({fact.entity for fact in author.reading(3, 3, (1, 2), alone=True).facts}) == 1
         assert {fact.relation.entity for fact in author.reading(1, 1, (1, 1), only="term").facts} == {"term"}
+
+
+def test_woven_questions_share_a_word_with_their_sentence_alone():
+    """Each question but those with a unit alone shares a word of its sentence that no other sentence has."""
+    asked = shared = 0
+    for i in range(60):
+        author = Author(f"woven-{i}")
+        (relations,) = author.woven_relations().values()
+        words = [set(author.content_words(rel.says[0])) for rel in relations]
+        for n, rel in enumerate(relations):
+            others = set().union(*(w for m, w in enumerate(words) if m != n))
+            for ask in rel.asks:
+                stems = {w[:4] for w in author.content_words(ask)}
+                asked += 1
+                shared += any(w[:4] in stems for w in words[n] - others)
+    assert asked > 1000 and shared / asked > 0.9
+    for i in range(40):
+        reading = Author(f"woven-{i}").reading(3, 4, (1, 2), 0.0, alone=True, woven=1.0)
+        assert reading.questions, "a woven reading asks something"
+        for question in reading.questions:
+            if question.value is not None:
+                assert question.value in reading.passages[reading.numbers.index(question.cites[0])]
 
 
 def test_two_facts_of_one_sentence_are_told_apart(tokenizer):

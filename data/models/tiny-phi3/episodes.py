@@ -185,6 +185,50 @@ TYPED_ASKS = {
     ],
     "voltage": ["How many volts in the {w} of the {e}?", "what voltage does the {e} {w} at", "volts for {w}, {e}"],
 }  # fmt: skip
+# What a question about a kind of value starts with; its unit can stand there as well ("how many litres").
+LEADS = {
+    "clock": "when|at what time|until when|from what time|what time",
+    "date": "when|on what day|by when|since when|which date",
+    "weekday": "when|on which day|what day",
+    "month": "when|in which month|what month",
+    "year": "when|in what year|since when|which year",
+    "person": "who|whose|by whom|which person|name for",
+    "interval": "how often|every how many hours|how frequently|when|after how long",
+    "duration": "how long|for how long|how many minutes|how fast|within what time|after what time",
+    "count": "how many|number of|what number of|how much",
+    "price": "how much|what price|what do I pay for|cost of|price of",
+    "length": "how far|how long|how high|how deep|how wide|how big|how thick|what size|which distance|how close|max",
+    "mass": "how heavy|how much|what weight|how many kilos|weight of",
+    "temperature": "how hot|how warm|how cold|what temperature|at how many degrees|up to what temperature",
+    "volume": "how much|how many litres|what volume|what amount of|how big",
+    "percent": "how much|what share|how many percent|how far|how exact|max",
+    "flow": "how much|what flow|how many litres|what amount of|how fast",
+    "room": "where|in which place|in what room|where to",
+    "town": "where|to which town|in what town|what place",
+}
+ANY_LEAD = "what|which|how much|what about|max|min|what is|how|largest|do we have|tell me"
+WOVEN_ASKS = [
+    "{h} {w} {e}",
+    "{e} {w}?",
+    "{h} {w} for the {e}?",
+    "{w} of the {e}",
+    "{h} is the {w} of the {e}?",
+    "{h} does the {e} {w}",
+    "{h} {x} {w} on a {e}",
+    "{e}: {w}",
+    "{e} {w}, {h}?",
+    "{h} must I {w} the {e}?",
+    "{h} may the {e} {w} {x}",
+    "{w}, {e}",
+    "{h} {x} can the {e} have in the {w}?",
+    "I need to {x} the {w} on a {e}, {h}?",
+    "{h} {w} {x} with the {e}",
+    "{w} on the {e} - {h}",
+    "the {w} in the {e}: {h}?",
+    "{h} will the {e} {x} the {w}",
+]
+# the unit of a value ("kg", "litres per hour"): what stands behind its number
+UNIT = re.compile(r"[\d.,]+ (?P<unit>[A-Za-z°%][\w°%/ ]*)")
 DOCUMENTS = (
     "handbook|manual|data sheet|guide|maintenance|installation|operation|bulletin|report|notes|file|list|table|card|"
     "sheet|plan|record|overview|instructions|letter"
@@ -399,6 +443,8 @@ class Author:
             named = r.choice((entity, f"{r.choice(('name', 'item', 'for', 'subject', 'unit'))} {entity}"))
             return f"{capital(document)} {r.randint(2012, 2029)}: " + "; ".join([named, *extra, *rows])
         section = r.choice(SECTIONS)
+        if self.split == "train" and r.random() < 0.5:  # the title of a real page says what the page is about
+            section = capital(r.choice(r.choice(facts)[0].labels))
         title = r.choice(
             (
                 f"{entity} {document}, {section}",
@@ -524,6 +570,66 @@ class Author:
             made.setdefault(kind, []).append(Relation(f"unknown{i}", UNKNOWN, kind, rel.value, *texts))
         return made
 
+    def woven_relations(self) -> dict[str, list[Relation]]:
+        """Facts of a trade, asked in words that stand in their own sentence, whether the attribute is known or not.
+
+        Questions of the bank are worded otherwise than its facts, so that knowing the attribute is what helps. Here a
+        word or two that only this sentence holds, and the kind of its value, tell which one is meant ("Stones up to
+        80 mm go through", "what size of stone"). Half of these words are replaced by others in the sentence itself.
+        """
+        r = self.rng
+        trade = self.draw_trade(6)
+        rels = self.trade_bank.relations[trade]
+        kind = r.choice(rels).entity
+        rels = [rel for rel in rels if rel.entity == kind and "{V}" not in rel.frame]
+        rels = r.sample(rels, min(len(rels), 12))
+        sentences = [expand(r.choice(rel.says), r) for rel in rels]
+        stems = [{w[:5] for w in self.content_words(s)} for s in sentences]
+        made = []
+        for i, (rel, sentence) in enumerate(zip(rels, sentences, strict=True)):
+            others = set().union(*(s for n, s in enumerate(stems) if n != i))
+            own = [w for w in self.content_words(sentence) if w[:5] not in others]
+            if not own:
+                continue
+            shared = r.sample(own, min(len(own), r.choice((1, 1, 2))))
+            if r.random() < 0.5:
+                new = [self.any_words().split()[0] for _ in shared]
+                for old, word in zip(shared, new, strict=True):
+                    sentence = re.sub(rf"(?<!\{{)\b{old}\b", word, sentence, flags=re.IGNORECASE)
+                shared = new
+            if r.random() < 0.15:  # the title alone says it
+                shared = [r.choice(rel.labels).lower()]
+                sentence = f"{{e}} {r.choice(DOCUMENTS)}, {capital(shared[0])}: {sentence}"
+            value = self.value(rel)
+            asks = [self.woven_ask(rel, value, shared) for _ in range(4)]
+            frame = "It is {v}."
+            made.append(
+                Relation(f"woven{i}", UNKNOWN, kind, f"form: {value}", [" ".join(shared)], [sentence], [], asks, frame)
+            )
+        return {kind: made} if len(made) > 2 else self.woven_relations()
+
+    def content_words(self, text: str) -> list[str]:
+        """The words of a sentence that can tell it from others, in lower case."""
+        words = re.findall(r"(?<!\{)\b[a-z]{4,}\b", text.lower())
+        return list(dict.fromkeys(w for w in words if w not in KEPT_WORDS and w not in SMALL_WORDS))
+
+    def woven_ask(self, relation: Relation, value: str, shared: list[str]) -> str:
+        """A question pattern with these words of the sentence, seldom only with the unit of the value."""
+        r = self.rng
+
+        def bent(word: str) -> str:
+            stem = re.fullmatch(r"(.{3,}?)(s|ed|er|ing|)", word)[1]
+            return word if r.random() < 0.6 else stem + r.choice(("", "s", "ed", "ing", "er"))
+
+        lead = r.choice(LEADS.get(relation.value, ANY_LEAD).split("|") if r.random() < 0.75 else ANY_LEAD.split("|"))
+        unit = UNIT.fullmatch(value)
+        if unit and r.random() < 0.2:
+            lead = f"how many {unit['unit']}"
+        words = [bent(w) for w in r.sample(shared, len(shared))]
+        extra = " ".join(self.any_words().split()[:1]) if r.random() < 0.6 else ""
+        text = r.choice(WOVEN_ASKS).replace("{h}", lead).replace("{x}", extra).replace("{w}", " ".join(words))
+        return re.sub(r" +(?=[ ,?:])", "", text).strip()
+
     def any_words(self) -> str:
         """One or two words of any kind, from all that the bank holds, or put together from halves of two of them."""
         r, words = self.rng, bank_words()
@@ -552,12 +658,14 @@ class Author:
         work: float = 0.0,
         alone: bool = False,
         only: str = "",
+        woven: float = 0.0,
     ) -> Reading:
         """Make ``passages`` passages and ``questions`` questions.
 
         facts_per: least and most facts a passage states. length: add passages until about so many words.
         anything: share of readings about made-up attributes. work: share of readings about the trades with pairs.
-        alone: all passages are about one entity. only: entities of this type only.
+        alone: all passages are about one entity. only: entities of this type only. woven: share of readings whose
+        questions share words with the sentence that answers, see ``woven_relations``.
         single_word, open_only: ask only for values without a space, or of invented types.
         """
         r, bank = self.rng, self.trade_bank
@@ -573,6 +681,8 @@ class Author:
         if r.random() < anything:
             unknown = self.split == "train" and r.random() < 0.65
             by_kind = self.unknown_words() if unknown else self.any_relations()
+        elif r.random() < woven:
+            by_kind = self.woven_relations()
         kinds = [only] if only else list(by_kind)
         kind = r.choices(kinds, [len(by_kind[k]) for k in kinds])[0]
         pool = {kind: self.entities(kind, 1 if alone else r.randint(1, max(1, min(passages, 4))))}
@@ -779,13 +889,16 @@ class Author:
         """A system line that asks for a mode; KeyError where the bank has none for it."""
         return expand(self.rng.choice(self.bank.lists[f"system {mode}"]), self.rng)
 
-    def reading_with_system(self, passages: int, questions: int, mode: str | None = None) -> list[Segment]:
-        """A chat reading whose answers have the form that its system line asks for (drawn where mode is None)."""
+    def reading_with_system(self, passages: int, questions: int, mode: str | None = None, **options) -> list[Segment]:
+        """A chat reading whose answers have the form that its system line asks for (drawn where mode is None).
+
+        options: see ``reading``.
+        """
         mode = mode or self.rng.choice(("one_word", "json", "cite", "nocite", "plain"))
         single = mode == "one_word"
-        reading = self.reading(passages, questions, abstain=0.0 if single else 0.12, single_word=single)
+        reading = self.reading(passages, questions, abstain=0.0 if single else 0.12, single_word=single, **options)
         if not reading.questions or (single and any(q.value is None for q in reading.questions)):
-            return self.reading_with_system(passages, questions, mode)
+            return self.reading_with_system(passages, questions, mode, **options)
         shown = "cite" if mode == "plain" else mode
         return self.chat_reading(reading, shown, self.system_line(mode))
 

@@ -305,12 +305,35 @@ LONG_WORKSHOP: Recipe = [
     ),
 ]
 
-# the stage workshop, and passages as a search finds them: all about the one thing that the question names; glossaries
-DESK: Recipe = [
-    *WORKSHOP,
-    (12.0, lambda a: a.chat_reading(a.reading(3, a.rng.randint(4, 7), (1, 2), 0.25, work=0.7, alone=True))),
-    (5.0, lambda a: a.chat_reading(a.reading(a.rng.randint(2, 6), a.rng.randint(4, 7), (1, 2), 0.3, alone=True))),
-    (4.0, lambda a: a.chat_reading(a.reading(a.rng.randint(1, 4), a.rng.randint(2, 5), (1, 1), 0.15, only="term"))),
+# passages as a search finds them: all about the one thing that is asked for, told apart by words of the question
+SEARCH: Recipe = [
+    *FORMS,
+    (2.0, lambda a: a.reading_with_system(a.rng.randint(2, 4), a.rng.randint(2, 5), "nocite", woven=0.3)),
+    (4.0, lambda a: a.reading_with_system(a.rng.randint(2, 4), a.rng.randint(2, 5), "cite", woven=0.3)),
+    (4.0, lambda a: a.chat_reading(a.reading(a.rng.randint(1, 2), a.rng.randint(3, 6), (1, 2), 0.15, work=1.0))),
+    (4.0, lambda a: a.chat_reading(a.reading(a.rng.randint(3, 5), a.rng.randint(4, 8), (1, 2), 0.2, work=1.0))),
+    (5.0, lambda a: a.chat_reading(a.reading(3, a.rng.randint(4, 7), (1, 2), 0.25, work=0.7, alone=True))),
+    (5.0, lambda a: a.chat_reading(a.reading(a.rng.randint(1, 2), a.rng.randint(3, 5), (1, 2), 0.15, woven=1.0))),
+    (9.0, lambda a: a.chat_reading(a.reading(3, a.rng.randint(3, 5), (1, 2), 0.25, alone=True, woven=1.0))),
+    (4.0, lambda a: a.chat_reading(a.reading(a.rng.randint(3, 6), a.rng.randint(4, 7), (1, 1), 0.2, woven=1.0))),
+    (2.0, lambda a: a.chat_reading(a.reading(a.rng.randint(1, 4), a.rng.randint(2, 5), (1, 1), 0.15, only="term"))),
+]
+
+# the stage search with what it lost in the foreground: long prompts, and the lines that ask to cite or to keep a format
+CLOSE: Recipe = [
+    *SEARCH,
+    (7.0, lambda a: a.reading_with_system(a.rng.randint(1, 4), a.rng.randint(2, 5), "cite")),
+    (3.0, lambda a: a.few_shot_format("chat")),
+    (3.0, lambda a: a.chat_reading(a.reading(a.rng.randint(1, 3), a.rng.randint(3, 7), abstain=0.22))),
+]
+LONG_CLOSE: Recipe = [
+    (3.0, LONG_TRADES[0][1]),
+    (
+        1.0,
+        lambda a: a.chat_reading(
+            a.reading(a.rng.randint(2, 4), a.rng.randint(8, 14), abstain=0.2, length=a.rng.randint(100, 500), woven=1.0)
+        ),
+    ),
 ]
 
 
@@ -1013,9 +1036,13 @@ PLAN: dict[str, dict] = {
         "parent": "forms", "recipe": WORKSHOP, "long": LONG_WORKSHOP, "long_every": 4, "rows": 8, "length": 512,
         "peak": 4e-4, "hold": 0.15, "floor": 0.0, "random_share": 0.03, "context_share": 0.02, "share": 0.8,
     },
-    "desk": {
-        "parent": "workshop", "recipe": DESK, "long": LONG_WORKSHOP, "long_every": 6, "rows": 8, "length": 512,
-        "peak": 4e-4, "hold": 0.1, "floor": 0.0, "random_share": 0.02, "context_share": 0.02, "share": 0.8,
+    "search": {
+        "parent": "workshop", "recipe": SEARCH, "long": LONG_WORKSHOP, "long_every": 5, "rows": 8, "length": 512,
+        "peak": 4e-4, "hold": 0.2, "floor": 0.0, "random_share": 0.02, "context_share": 0.02,
+    },
+    "close": {
+        "parent": "search", "recipe": CLOSE, "long": LONG_CLOSE, "long_every": 2, "rows": 8, "length": 512,
+        "peak": 2.5e-4, "hold": 0.1, "floor": 0.0, "random_share": 0.02, "context_share": 0.02, "share": 0.7,
         "mean_with": "forms",
     },
 }  # fmt: skip
@@ -1032,7 +1059,7 @@ TOKENS = {
     "small": {"lookup": 800_000, "start": 800_000, "base": 600_000, "chat": 3_000_000},
 }
 # Stages that were tried and left no folder: what came of them stands in README.md. ``--stage`` runs them.
-TRIALS = {"workshop": 8_192_000, "desk": 2_457_600}
+TRIALS = {"workshop": 8_192_000, "search": 9_011_200, "close": 3_686_400}
 
 FOLDERS = {"chat": ("full", "forms"), "base": ("full", "base"), "small": ("small", "chat")}
 
@@ -1200,7 +1227,20 @@ def public_questions(n: int = 80) -> str:
 
 def training_text(i: int) -> str:
     """The text of the i-th training episode of all stages taken in turn."""
-    every = [CHAT, LONG_CHAT, SKILLS, LONG_SKILLS, TRADES, LONG_TRADES, FORMS, WORKSHOP, LONG_WORKSHOP, DESK]
+    every = [
+        CHAT,
+        LONG_CHAT,
+        SKILLS,
+        LONG_SKILLS,
+        TRADES,
+        LONG_TRADES,
+        FORMS,
+        WORKSHOP,
+        LONG_WORKSHOP,
+        SEARCH,
+        CLOSE,
+        LONG_CLOSE,
+    ]
     recipe = [LOOKUP, START, BASE, *every][i % (3 + len(every))]
     author = Author(f"check-{i}")
     return "".join(t for t, _ in author.rng.choices(recipe, [w for w, _ in recipe])[0][1](author))
