@@ -1,4 +1,4 @@
-"""Search a collection of texts by meaning, by words, or by both: what lesson 04 builds, for the lessons after it.
+"""Search a collection of texts by meaning, by words, or by both: what lessons 04 and 05 build, for those after them.
 
     from expert import corpus, models, retrieval
     with retrieval.open_index("index", models.load_embedder()) as index:
@@ -31,8 +31,22 @@ from tqdm import tqdm
 from expert.serving import HOST, POLL, TRIES, ServingError, _last_words, _no_proxy, _stop, free_port
 
 Value = str | int | float | bool
-WAYS = ("meaning", "words", "both")
+WAYS = ("meaning", "words", "both", "sum")
 WORD = re.compile(r"\w+(?:[-.,/]\w+)*")
+CODE = re.compile(r"[a-z]{2,}-?\d[a-z0-9-]*")  # bw-3310-s, bf-206, bws115722; not 3,000 and not m3/h
+NUMBERED = re.compile(r"\b[A-Z][a-z]+ \d{1,4}\b")  # Kestrel 40, Plot 12
+OFTEN = 4  # a numbered name counts as a name where so many texts hold it
+BM25 = {
+    "k1": 0.8,
+    "b": 0.6,
+}  # chosen on the tuning split of Brightwater's questions, as were the weights of "sum"
+STOP_WORDS = frozenset(
+    "a about all am an and any are as at be been but by can could do does did for from get gets give has have how i if "
+    "in into is it its like many may me much must my need of off on one or our out per please should some tell than "
+    "that the their them there these they this to up us was we what when where which who whose why will with would you "
+    "your".split()
+)
+ENDINGS = ("ings", "ing", "ers", "er", "ies", "ed", "es", "s", "y", "e")
 RANK_CONSTANT = 60  # Cormack, Clarke and Büttcher 2009
 DEPTH = 50  # how far down each list is read before two lists are fused
 
@@ -60,7 +74,8 @@ class Record:
 
 @dataclass(frozen=True)
 class Hit:
-    """One text that was found. ``score`` is a cosine, BM25's sum or the sum of reciprocal ranks, as the way was."""
+    """One text that was found. ``score`` is a cosine, BM25's sum, the sum of reciprocal ranks, or for the way "sum" a
+    number from about 0 to 3: the cosine and BM25's sum, each as a share of the best, and 1 for the names asked for."""
 
     id: str
     text: str
@@ -74,6 +89,29 @@ class Hit:
 def words(text: str) -> list[str]:
     """The words of a text in small letters; a code such as BW-3310-S or 0.5 stays whole."""
     return WORD.findall(text.lower())
+
+
+def terms(text: str) -> list[str]:
+    """What BM25 counts: the words without those that say nothing, cut to a stem; a word with a digit stays whole.
+
+    >>> terms("How are the bearings of the BW-3310-S greased?")
+    ['bear', 'bw-3310-s', 'greas']
+    """
+    return [_stem(word) for word in words(text) if word not in STOP_WORDS]
+
+
+def _stem(word: str) -> str:
+    if any(c.isdigit() for c in word):
+        return word
+    for ending in ENDINGS:
+        if word.endswith(ending) and len(word) > len(ending) + 2:
+            return word[: -len(ending)]
+    return word
+
+
+def codes(text: str) -> set[str]:
+    """The part codes, fault codes and serial numbers in a text, in small letters."""
+    return {word for word in words(text) if CODE.fullmatch(word)}
 
 
 def fuse(rankings: Iterable[Sequence[str]], k: int = RANK_CONSTANT) -> list[str]:
@@ -181,7 +219,8 @@ class Index:
         """Open or make a collection of a Chroma client: a PersistentClient's folder or an HttpClient's server."""
         from chromadb.errors import ChromaError
 
-        self.client, self.embedder, self._words = client, embedder, None
+        self.client, self.embedder = client, embedder
+        self._words: tuple[list[str], Any, dict[str, set[str]]] | None = None
         try:
             self.collection = client.get_or_create_collection(
                 name, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
@@ -208,10 +247,18 @@ class Index:
     def __len__(self) -> int:
         return self.collection.count()
 
+    def ids(self) -> set[str]:
+        """The ids of all records."""
+        return set(self.collection.get(include=[])["ids"])
+
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """The texts as vectors of length 1, one a row."""
         vectors = self.embedder.encode(
-            list(texts), batch_size=64, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
+            list(texts),
+            batch_size=64,
+            normalize_embeddings=True,
+            convert_to_numpy=True,
+            show_progress_bar=False,
         )
         return np.asarray(vectors, dtype=np.float32)
 
@@ -247,47 +294,100 @@ class Index:
     def search(self, question: str, k: int = 5, how: str = "both", where: dict | None = None) -> list[Hit]:
         """The k best texts for a question, best first.
 
-        how: "meaning" (embeddings), "words" (BM25) or "both" (fused by rank). where: Chroma's filter on the fields,
-        such as {"kind": "bulletin"}. Raises RetrievalError where one of them does not suit.
+        how: "meaning" (embeddings), "words" (BM25), "both" (fused by rank) or "sum" (fused by score, and texts that
+        hold the names and codes of the question come first). where: Chroma's filter on the fields, such as
+        {"kind": "bulletin"}. Raises RetrievalError where one of them does not suit.
         """
+        return self.search_all([question], k, how, where)[0]
+
+    def search_all(
+        self, questions: Sequence[str], k: int = 5, how: str = "both", where: dict | None = None
+    ) -> list[list[Hit]]:
+        """The same for many questions, which are embedded together: quicker than one after the other."""
         if how not in WAYS:
             raise RetrievalError(f"unknown way to search {how!r}: expected one of {', '.join(WAYS)}")
-        if not isinstance(question, str) or not question.strip():
-            raise RetrievalError(f"expected a question in words, got {question!r}")
+        for question in questions:
+            if not isinstance(question, str) or not question.strip():
+                raise RetrievalError(f"expected a question in words, got {question!r}")
         if k < 1:
             raise RetrievalError(f"expected to look for at least one text, got k={k}")
-        if not len(self):
-            return []
-        if how == "meaning":
-            return self._hits(self._by_meaning(question, k, where))
-        if how == "words":
-            return self._hits(self._by_words(question, k, where))
-        depth = max(k, DEPTH)
-        lists = (self._by_meaning(question, depth, where), self._by_words(question, depth, where))
-        return self._hits(dict(list(_fused(map(list, lists)).items())[:k]))
+        if not len(self) or not questions:
+            return [[] for _ in questions]
+        vectors = self.encode(questions) if how != "words" else [None] * len(questions)
+        return [self._hits(self._found(q, v, k, how, where)) for q, v in zip(questions, vectors, strict=True)]
 
-    def _by_meaning(self, question: str, k: int, where: dict | None) -> dict[str, float]:
+    def _found(self, question: str, vector: Any, k: int, how: str, where: dict | None) -> dict[str, float]:
+        if how == "meaning":
+            return self._by_meaning(vector, k, where)
+        if how == "words":
+            return self._by_words(question, k, where)
+        depth = max(k, DEPTH)
+        meaning, by_words = self._by_meaning(vector, depth, where), self._by_words(question, depth, where)
+        if how == "both":
+            return dict(list(_fused(map(list, (meaning, by_words))).items())[:k])
+        return dict(list(self._summed(question, vector, meaning, by_words, where).items())[:k])
+
+    def _summed(
+        self,
+        question: str,
+        vector: Any,
+        meaning: dict[str, float],
+        by_words: dict[str, float],
+        where: dict | None,
+    ) -> dict[str, float]:
+        """Cosine and BM25, each as a share of the best, plus the share of the question's names that a text holds."""
+        sets = self.names(question).values()
+        allowed = self._allowed(where) if where and sets else None
+        named = {one for found in sets for one in found if allowed is None or one in allowed}
+        lacking = [one for one in {*by_words, *named} if one not in meaning]
+        if lacking:
+            stored = self.collection.get(ids=lacking, include=["embeddings"])
+            cosines = np.asarray(stored["embeddings"]) @ vector
+            meaning = meaning | dict(zip(stored["ids"], map(float, cosines), strict=True))
+        points = self._by_words(question, len(self), where) if named else by_words
+        best = [max(max(scores.values(), default=0.0), 1e-9) for scores in (meaning, points)]
+        sums = {
+            one: meaning[one] / best[0]
+            + points.get(one, 0.0) / best[1]
+            + (sum(one in found for found in sets) / len(sets) if sets else 0.0)
+            for one in meaning
+        }
+        return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
+
+    def names(self, text: str) -> dict[str, set[str]]:
+        """The names and codes in a text that the collection knows, each with the ids of the texts that hold it."""
+        known = self._word_index()[2]
+        low = text.lower()
+        numbered = {name for name in re.findall(r"(?=\b([a-z]+ \d{1,4})\b)", low) if name in known}
+        return {name: known[name] for name in sorted(numbered | {code for code in codes(low) if code in known})}
+
+    def _by_meaning(self, vector: Any, k: int, where: dict | None) -> dict[str, float]:
         from chromadb.errors import ChromaError
 
         try:
-            found = self.collection.query(
-                query_embeddings=self.encode([question]), n_results=k, where=where, include=["distances"]
-            )
+            found = self.collection.query(query_embeddings=[vector], n_results=k, where=where, include=["distances"])
         except (ChromaError, ValueError) as error:
             raise RetrievalError(f"The filter {where} does not suit: {error}") from None
         return {one: 1 - d for one, d in zip(found["ids"][0], found["distances"][0], strict=True)}
 
-    def _by_words(self, question: str, k: int, where: dict | None) -> dict[str, float]:
+    def _word_index(self) -> tuple[list[str], Any, dict[str, set[str]]]:
+        """The ids, BM25 over the texts, and which texts hold which name; made at the first search by words."""
         import bm25s
 
         if self._words is None:
             stored = self.collection.get(include=["documents"])
-            ids = stored["ids"]
-            index = bm25s.BM25()
-            index.index([words(text) or [""] for text in stored["documents"]], show_progress=False)
-            self._words = ids, index
-        ids, index = self._words
-        scores = index.get_scores(words(question) or [""])
+            index = bm25s.BM25(**BM25)
+            index.index([terms(text) or [""] for text in stored["documents"]], show_progress=False)
+            self._words = (
+                stored["ids"],
+                index,
+                _names(dict(zip(stored["ids"], stored["documents"], strict=True))),
+            )
+        return self._words
+
+    def _by_words(self, question: str, k: int, where: dict | None) -> dict[str, float]:
+        ids, index, _ = self._word_index()
+        scores = index.get_scores(terms(question) or [""])
         if where:
             allowed = self._allowed(where)
             scores = np.where([one in allowed for one in ids], scores, 0.0)
@@ -309,6 +409,18 @@ class Index:
         rows = zip(stored["ids"], stored["documents"], stored["metadatas"], strict=True)
         texts = {one: (text, fields or {}) for one, text, fields in rows}
         return [Hit(one, texts[one][0], score, texts[one][1]) for one, score in scores.items()]
+
+
+def _names(texts: Mapping[str, str]) -> dict[str, set[str]]:
+    """Codes, and numbered names such as Kestrel 40 that several texts hold, in small letters, with the texts' ids."""
+    holders: dict[str, set[str]] = {}
+    numbered: dict[str, set[str]] = {}
+    for one, text in texts.items():
+        for code in codes(text):
+            holders.setdefault(code, set()).add(one)
+        for name in set(NUMBERED.findall(text)):
+            numbered.setdefault(name.lower(), set()).add(one)
+    return holders | {name: found for name, found in numbered.items() if len(found) >= OFTEN}
 
 
 def _check_records(records: Sequence[Record]) -> None:
