@@ -161,14 +161,14 @@ def parts(words, most, overlap):
 parts = check("5.2", parts)
 
 # %% [markdown]
-# Stuck? `hint("5.2")`, then `solution("5.2")`. Does the cut matter? Take every second handbook
+# Stuck? `hint("5.2")`, then `solution("5.2")`. Does the cut matter? Take every third handbook
 # that the tuning split asks about, cut them in five ways, and search by meaning. The first chunk found counts
 # as right if it is from the right document and holds the answer.
 
 # %%
 handbook = {d.id: d for d in corpus.documents(docs) if d.kind == "handbook"}
 asking = [q for q in corpus.questions("tune", "single_fact") if q.passages[0].split("#")[0] in handbook]
-used = sorted({q.passages[0].split("#")[0] for q in asking})[::2]
+used = sorted({q.passages[0].split("#")[0] for q in asking})[::3]
 asking = [q for q in asking if q.passages[0].split("#")[0] in used]
 print(f"{len(used)} handbooks, {len(asking)} questions")
 
@@ -223,8 +223,9 @@ show(fig, f"Bar chart with 95 % intervals: {alt}.")
 
 # %%
 IGNORE = (*rag.IGNORE, "*.pdf", "*.db", "*.jsonl")
-kept_open = ExitStack()  # keeps the index open until the last cells; a program would use a with block
-index = kept_open.enter_context(retrieval.open_index(work / "index", embedder))
+if "kept_open" not in globals():  # it stays open until the last cells; a program would use a with block
+    kept_open = ExitStack()
+    index = kept_open.enter_context(retrieval.open_index(work / "index", embedder))
 report = rag.ingest(docs, index, work / "manifest.json", ignore=IGNORE)
 print(report)
 
@@ -234,16 +235,20 @@ print(f"{setup_minutes:.1f} minutes")
 
 # %%
 hit = index.search("How much oil is in a Dipper 50?", k=1, how="sum")[0]
-print(hit.text, hit.fields, sep="\n")
+print(hit.text, hit.fields["file"], hit.fields["place"], sep="\n")
 
 # %% [markdown]
 # ## Assemble
 #
 # > **C15.** Retrieval puts pieces found in a vector database into the prompt, as far as its length allows.
 #
-# A model reads a limited number of tokens, and each costs time. A *budget* says how long the prompt may be.
-# tiny-phi3 was trained on prompts of up to 1,024 tokens; this lesson allows 900. Predict: which share of 60
-# prompts will hold all three passages found?
+# A model reads a limited number of tokens, and each costs time. A *budget* says how long the prompt may be;
+# this lesson allows 900 tokens.
+#
+# ### The rule
+#
+# Supported if 60 prompts hold records of the database only, all fit, at least 95 % hold all three passages, and a
+# budget of 120 tokens leaves some out. Predict: which share of the 60 will hold all three?
 
 # %%
 my_prediction = None
@@ -307,10 +312,6 @@ fewer = np.mean([prompt.count("\n[") + 1 if "\n" in prompt else 0 for prompt in 
 print(f"all three in: {np.mean(all_in):.0%}; from the database: {from_database}; fit: {fits}")
 print(f"with 120 tokens, passages a prompt: {fewer:.1f} on average")
 
-# %% [markdown]
-# The rule for C15: all prompts hold records of the database only, all fit, at least 95 % hold all three
-# passages, and the tight budget leaves some out.
-
 # %%
 verdict(
     "C15",
@@ -328,11 +329,65 @@ verdict(
 # each passage its file and place.
 
 # %%
-assistant = rag.Assistant(index, model)
-answer = assistant.ask("How much oil is in a Dipper 50?")
+together = rag.Assistant(index, model)
+answer = together.ask("How much oil is in a Dipper 50?")
 print("The model says:", answer.said)
 for source in answer.sources:
     print(source)
+
+# %% [markdown]
+# A small model may lose its way among three passages. It can also read them *apart*: each in a prompt of
+# its own. Of three answers, take the one of which search and model are surest together: the score of the search plus
+# the mean *log-probability* of the answer's words (0 where the model is certain, lower for less). Lewis et al. (2020)
+# call a relative of this *RAG-Sequence*.
+
+# %%
+apart = rag.Assistant(index, model, apart=True)
+facts = corpus.questions("tune", "single_fact")[::5]
+read = {"3 whole": together, "3 apart": apart}
+read = {name: one.ask_all([q.question for q in facts]) for name, one in read.items()}
+
+
+def is_right(said, q):
+    return evaluate.exact_match(said, [q.answer, *q.variants])
+
+
+# %%
+for name, told in read.items():
+    marks, tokens = [is_right(a.said, q) for a, q in zip(told, facts, strict=True)], [a.prompt_tokens for a in told]
+    print(f"{name}: right {np.mean(marks):.0%} of {len(facts)}, {np.mean(tokens):.0f} tokens a question")
+
+# %% [markdown]
+# So few questions decide nothing. `tests/benchmarks/rag_table.py` asked the whole tuning split, with one to six
+# passages in a prompt, and with three apart.
+
+# %%
+with open(data_folder() / "measurements" / "rag.csv", encoding="utf-8", newline="") as file:
+    table = list(csv.DictReader(file))
+cell = {(row["split"], row["way"], row["kind"]): row for row in table}
+tuned = [row for row in table if row["split"] == "tune" and row["kind"] == "single_fact"]
+print(f"{len(table)} rows; model {table[0]['model']}, measured {table[0]['date']}")
+
+# %%
+fig, ax = chart("How passages are handed over", x="tokens read for a question", y="right (%)", figsize=(7, 3.8))
+for row in tuned:
+    x, mean, i = float(row["prompt_tokens"]), 100 * float(row["right"]), int("apart" in row["way"])
+    error = [[mean - 100 * float(row["low"])], [100 * float(row["high"]) - mean]]
+    ax.errorbar(x, mean, yerr=error, color=COLOURS[i], marker=MARKERS[i], markersize=8, capsize=4)
+    ax.annotate(row["way"].removeprefix("all signs, "), (x, mean), xytext=(8, 4), textcoords="offset points")
+ax.set_ylim(0, 100)
+alt = "; ".join(f"{r['way']}: {float(r['prompt_tokens']):.0f} tokens, {float(r['right']):.0%} right" for r in tuned)
+show(fig, f"Chart of points with 95 % intervals, {tuned[0]['questions']} single facts of the tuning split. {alt}.")
+
+# %% [markdown]
+# The label is the number of passages. Each one more holds the answer more often, and yet more of them may
+# confuse this reader. Apart costs more tokens, and cannot join two passages. On this picture the choice fell on
+# *3 apart*, and from here on this lesson reads so. A larger model may not need it.
+
+# %%
+assistant = apart
+answer = assistant.ask("How much oil is in a Dipper 50?")
+print(answer.said, *answer.sources, sep="\n")
 
 # %% [markdown]
 # That is what Yusuf needs: a number and a page. But is the number in the page? A program can look.
@@ -377,8 +432,13 @@ print("without ground:", unsupported(answer.said, cited))
 # >
 # > **C16.** Retrieval suits those who lack data, time or hardware, and it cuts made-up answers.
 #
-# Ask every fourth question of the *test* split, closed book and with three passages. Predict two shares: of
-# right answers closed book, for C14; and with RAG, of answers that state something wrong, for C16.
+# Ask every sixth question of the *test* split, closed book and with three passages.
+#
+# ### The rules
+#
+# C14 is supported as in lesson 00: at most one in ten right closed book, public facts and answers with passages both
+# at least 30 points better. C16: RAG at least halves the share that is stated and wrong, and is set up within ten
+# minutes. Predict two shares: of right answers closed book, and with RAG, of answers that state something wrong.
 
 # %%
 my_prediction_c14, my_prediction_c16 = None, None
@@ -387,19 +447,15 @@ predict("C16", as_share(my_prediction_c16), lesson="05")
 
 # %%
 names = ("single_fact", "table_lookup", "changed_fact", "jargon", "two_passages", "not_answerable")
-test = {kind: corpus.questions("test", kind)[::4] for kind in names}
+test = {kind: corpus.questions("test", kind)[::6] for kind in names}
 everything = [q for kind in names for q in test[kind]]
 closed = rag.generate_scored(model, [q.question for q in everything], max_new_tokens=24)
-public = corpus.public_questions()[:40]
+public = corpus.public_questions()[:30]
 known = models.generate(model, [q.question for q in public])
 print(f"{len(everything)} questions:", {kind: len(some) for kind, some in test.items()})
 
 # %%
 answers = assistant.ask_all([q.question for q in everything])
-
-
-def is_right(said, q):
-    return evaluate.exact_match(said, [q.answer, *q.variants])
 
 
 def stated_wrong(said, q):
@@ -430,53 +486,50 @@ for kind in names:
 
 # %% [markdown]
 # F1 compares the words of the whole answer with the few words of the expected value. These answers are
-# sentences, so F1 is low even where each is right. Choose a measure that fits the form of the answer.
+# sentences, so F1 is low even where each is right. And who reads one passage at a time can hardly take a number
+# from elsewhere, so *faithful* tells little here. Choose a measure that fits.
 #
-# Four questions of a kind are few. The whole test split takes minutes; `tests/benchmarks/rag_table.py` did
-# that and stored its table.
+# Eight questions of a kind are few. The whole test split takes minutes; `tests/benchmarks/rag_table.py` did
+# that on the test split too.
 
 # %%
-with open(data_folder() / "measurements" / "rag.csv", encoding="utf-8", newline="") as file:
-    table = list(csv.DictReader(file))
-ways = ["closed book", "meaning, 3", "all signs, 3", "right passages given"]
-cell = {(row["way"], row["kind"]): row for row in table}
-print(f"{len(table)} rows; model {table[0]['model']}, measured {table[0]['date']}")
+ways = ["closed book", "meaning, 3", "all signs, 3", "all signs, 3 apart", "right passages given"]
 
 
-# %%
 def figures(way, column):
-    return np.array([100 * float(cell[way, kind][column]) for kind in names])
+    return np.array([100 * float(cell["test", way, kind][column]) for kind in names])
 
 
 fig, ax = chart("The whole test split", x="kind of question", y="right (%)", figsize=(9.5, 4.2))
 for i, way in enumerate(ways):
-    mean, place = figures(way, "right"), np.arange(len(names)) + (i - 1.5) * 0.21
+    mean, place = figures(way, "right"), np.arange(len(names)) + (i - 2) * 0.17
     error = [mean - figures(way, "low"), figures(way, "high") - mean]
     look = {"color": COLOURS[i], "hatch": HATCHES[i], "edgecolor": "white", "label": way}
-    ax.bar(place, mean, 0.2, yerr=error, capsize=2, **look)
+    ax.bar(place, mean, 0.16, yerr=error, capsize=2, **look)
 ax.set_xticks(range(len(names)), labels=[kind.replace("_", "\n") for kind in names])
 ax.set_ylim(0, 118)
 ax.legend(ncols=2, fontsize=9)
 alt = "; ".join(
-    f"{k.replace('_', ' ')}: " + ", ".join(f"{w} {float(cell[w, k]['right']):.0%}" for w in ways) for k in names
+    f"{k.replace('_', ' ')}: " + ", ".join(f"{w} {float(cell['test', w, k]['right']):.0%}" for w in ways) for k in names
 )
 show(fig, f"Bar chart with 95 % intervals. {alt}.")
 
 # %%
-single = cell["all signs, 3", "single_fact"]
+single = {way: cell["test", way, "single_fact"] for way in ways[2:4]}
+for way, row in single.items():
+    for what, bar in (("recall_at_3", 0.95), ("right", 0.85)):
+        met = "met" if float(row[what]) >= bar else "missed"
+        print(f"single facts, {way:<20}{what:<13}{float(row[what]):>6.1%}  the course asks {bar:.0%}: {met}")
 live = right[[i for i, q in enumerate(everything) if q.kind == "single_fact"]].mean()
-print(
-    f"single facts, whole split: recall at 3 {float(single['recall_at_3']):.1%}, bar 95 %; "
-    f"right {float(single['right']):.1%}, bar 85 %"
-)
-print("The part measured here lies within 20 points of it:", abs(live - float(single["right"])) <= 0.2)
+whole = float(single["all signs, 3 apart"]["right"])
+print("The part measured here lies within 20 points of the whole:", abs(live - whole) <= 0.2)
 
 # %% [markdown]
-# Compare the last two bars of a kind: the last one has nothing to find. What is missing between them, the
-# search lost, or the other passages confused the model. What is missing above it is reading.
+# Compare the last bar of a kind, where there is nothing to find, with those before it: what is missing between
+# them, the search lost, or the other passages confused the model. What is missing above the last bar is reading:
+# jargon most of all. (Questions that nothing answers get the nearest passage there.)
 #
-# The rule for C14 is that of lesson 00, on answerable questions: at most one in ten right closed book; public
-# facts and answers with passages both at least 30 points better.
+# Now C14, on the answerable questions.
 
 # %%
 answerable = np.array([q.kind != "not_answerable" for q in everything])
@@ -492,10 +545,8 @@ verdict(
 )
 
 # %% [markdown]
-# C16 has two parts. *Made up* here means: stated, and wrong. It is supported if RAG at least halves that
-# share over all questions, and if the index took at most ten minutes on this machine without a GPU or a
-# single training example. Count two variants: all that the model says, and only what the signs of doubt let
-# through. The verdict is on the first.
+# For C16, *made up* means: stated, and wrong. Count two variants: all that the model says, and only what the
+# library shows without doubt, as *When to doubt* below explains. The verdict is on the first.
 
 # %%
 made_up = {
@@ -507,6 +558,9 @@ made_up["RAG, shown\nwithout doubt"] = [s and wrong for s, wrong in zip(shown, m
 share = {name: float(np.mean(marks)) for name, marks in made_up.items()}
 careful_share = share["RAG, shown\nwithout doubt"]
 print({" ".join(name.split()): f"{value:.0%}" for name, value in share.items()})
+hidden = sum(bool(ok) and not s for ok, s in zip(right, shown, strict=True))
+shown_wrong = sum(made_up["RAG, shown\nwithout doubt"])
+print(f"{sum(shown)} of {len(shown)} shown, {shown_wrong} of these wrong; right answers that were hidden: {hidden}")
 
 # %%
 verdict(
@@ -574,14 +628,14 @@ print(f"{len(picked)} failures:", dict(causes.most_common()))
 # %% [markdown]
 # ## Better retrieval, step by step
 #
-# Five steps, each measured on every second question of the *tuning* split. *Words* drops words such as
+# Four ways, each measured on every fourth question of the *tuning* split. *Words* drops words such as
 # *the* and cuts endings, so that *bolts* finds *bolt*. *All signs* adds the two scores, each as a share of
 # the best, and one point for a passage that holds the names and codes of the question: a filter that does
-# not forbid. *Second search* takes a name from the first hits and asks again.
+# not forbid. For questions over two passages, a *second search* takes a name from the first hits and asks again.
 
 # %%
-tune = {kind: corpus.questions("tune", kind)[::2] for kind in names[:5]}
-steps = {how: {} for how in ("words", "meaning", "both", "sum", "second search")}
+tune = {kind: corpus.questions("tune", kind)[::4] for kind in names[:5]}
+steps = {how: {} for how in ("words", "meaning", "both", "sum")}
 
 
 def recalls(kind, search):
@@ -593,15 +647,16 @@ def recalls(kind, search):
 for kind in tune:
     for how in ("words", "meaning", "both", "sum"):
         steps[how][kind] = recalls(kind, lambda questions, how=how: index.search_all(questions, 3, how))
-    steps["second search"][kind] = recalls(kind, lambda questions: rag.search_linked(index, questions, 3))
+linked_recall = recalls("two_passages", lambda questions: rag.search_linked(index, questions, 3))
+print(f"two passages: all signs {steps['sum']['two_passages']:.0%}, with a second search {linked_recall:.0%}")
 
 # %%
 label = {"both": "fused by rank", "sum": "all signs"}
 fig, ax = chart("Steps of retrieval, tuning split", x="kind of question", y="recall at 3 (%)", figsize=(9, 4))
 for i, (how, values) in enumerate(steps.items()):
-    place = np.arange(5) + (i - 2) * 0.17
+    place = np.arange(5) + (i - 1.5) * 0.2
     look = {"color": COLOURS[i], "hatch": HATCHES[i], "edgecolor": "white", "label": label.get(how, how)}
-    ax.bar(place, [100 * v for v in values.values()], 0.16, **look)
+    ax.bar(place, [100 * v for v in values.values()], 0.19, **look)
 ax.set_xticks(range(5), labels=[kind.replace("_", "\n") for kind in tune])
 ax.set_ylim(0, 128)
 ax.legend(ncols=3, fontsize=9)
@@ -655,11 +710,11 @@ def word_vectors(texts):
     return [m.cpu().numpy() / np.linalg.norm(m.cpu().numpy(), axis=1, keepdims=True) for m in made]
 
 
-some = tune["single_fact"][::3]
-ten = index.search_all([q.question for q in some], 10, "sum")
+unsorted = tune["table_lookup"] + tune["changed_fact"]
+ten = index.search_all([q.question for q in unsorted], 10, "sum")
 in_passage = {h.text: None for hits in ten for h in hits}
 in_passage = dict(zip(in_passage, word_vectors(in_passage), strict=True))
-in_question = word_vectors(q.question for q in some)
+in_question = word_vectors(q.question for q in unsorted)
 
 
 # %%
@@ -669,18 +724,18 @@ def rerank(hits, vectors):
 
 order = [rerank(hits, vectors) for hits, vectors in zip(ten, in_question, strict=True)]
 for name, lists in {"as found": ten, "re-ranked": order}.items():
-    ranked = [([by_text.get(h.text) for h in hits], q.passages) for hits, q in zip(lists, some, strict=True)]
+    ranked = [([by_text.get(h.text) for h in hits], q.passages) for hits, q in zip(lists, unsorted, strict=True)]
     mrr = np.mean([retrieval.reciprocal_rank(*pair) for pair in ranked])
-    print(f"{name:<10} MRR {mrr:.2f} on {len(some)} single facts")
+    print(f"{name:<10} MRR {mrr:.2f} on {len(unsorted)} questions about tables and changed facts")
 
 # %% [markdown]
 # With `phi3` and a network, `sentence_transformers.CrossEncoder("cross-encoder/ms-marco-MiniLM-L6-v2")` is
-# the usual choice (not measured here). Keep a step only if it gains on the tuning split. The library takes
+# the usual choice (not measured here). Keep a step only if it gains on the tuning split, and on enough questions;
+# where all is found already, none can. The library takes
 # *all signs*; the second search is an option (`linked=True`).
 #
-# **How many passages, and how long?** More passages hold the answer more often, and may confuse the model.
-# A *summary* is shorter: here, of each passage only the clause that shares the most words with the
-# question.
+# **A summary in place of the passage?** It is shorter: here, of each passage only the clause that shares the
+# most words with the question.
 
 
 # %%
@@ -691,28 +746,25 @@ def shortened(question, text):
     return f"{subject}: {best}"
 
 
-def prompts_of(k, form):
-    return [
-        fit([form(q.question, h.text) for h in hits[:k]], q.question, count, 900)
-        for hits, q in zip(ten, some, strict=True)
-    ]
-
-
-# %%
-forms = {f"{k} whole": prompts_of(k, lambda question, text: text) for k in (1, 3, 6)}
-forms["3 shortened"] = prompts_of(3, shortened)
-for name, prompts in forms.items():
-    said = [text for text, _ in rag.generate_scored(model, prompts)]
-    share_right = np.mean([is_right(text, q) for text, q in zip(said, some, strict=True)])
-    print(f"{name:<12}right {share_right:.0%}, {np.mean([count(p) for p in prompts]):.0f} tokens a prompt")
+whole = read["3 whole"]
+brief = [
+    fit([shortened(q.question, h.text) for h in a.passages], q.question, count, 900)
+    for a, q in zip(whole, facts, strict=True)
+]
+said = {"3 whole": [a.said for a in whole], "3 shortened": [text for text, _ in rag.generate_scored(model, brief)]}
+prompts = {"3 whole": [a.prompt for a in whole], "3 shortened": brief}
+for name in said:
+    marks = [is_right(text, q) for text, q in zip(said[name], facts, strict=True)]
+    print(f"{name:<12}right {sum(marks)} of {len(facts)}, {np.mean([count(p) for p in prompts[name]]):.0f} tokens")
 
 # %% [markdown]
 # ## Two pieces of knowledge
 #
 # > **C37.** Where questions join many pieces of knowledge: retrieval.
 #
-# "Which torque has the pump at Penford Quarry?" needs the pump list and a handbook. Predict: which share of
-# the two-passage questions of the test split will be right, with six passages from the second search?
+# "Which torque has the pump at Penford Quarry?" needs the pump list and a handbook. The rule: supported if at
+# least half are right. Predict: which share of every second two-passage question of the test split will be right, with
+# six passages in one prompt, from the second search?
 
 # %%
 my_prediction = None
@@ -720,17 +772,17 @@ predict("C37", as_share(my_prediction), lesson="05")
 
 # %%
 twice = rag.Assistant(index, model, k=6, linked=True)
-pairs = test["two_passages"]
+pairs = corpus.questions("test", "two_passages")[::2]
 joined = twice.ask_all([q.question for q in pairs])
 both_there = [set(q.passages) <= {by_text.get(h.text) for h in a.passages} for q, a in zip(pairs, joined, strict=True)]
 joined_right = [is_right(a.said, q) for q, a in zip(pairs, joined, strict=True)]
-given = float(cell["right passages given", "two_passages"]["right"])
+given = float(cell["test", "right passages given", "two_passages"]["right"])
 print(f"both passages in the prompt: {np.mean(both_there):.0%}; right: {np.mean(joined_right):.0%}")
 print(f"right with the two right passages and nothing else (whole split): {given:.0%}")
 
 # %% [markdown]
-# The rule: supported if at least half are right. Look at the two numbers above to see which half of the
-# machine is to blame: whether the passages were there, and what the model does with them.
+# Look at the numbers above to see which half of the machine is to blame: whether the passages were there, and
+# what the model does with them. Where it fails on the right passages alone, the verdict is about this reader.
 
 # %%
 verdict(
@@ -747,13 +799,14 @@ verdict(
 # ## When to doubt
 #
 # A wrong answer that looks right is the worst. Four signs can be measured without knowing the answer: its
-# numbers, codes and names stand in the passage it cites; the citation points somewhere; the words of the
-# question occur there; and the model was sure of its words. The last is the mean *log-probability*: 0 for
-# full certainty, lower for less.
+# numbers, codes and names stand in the passage it cites; the citation points somewhere (read apart, the program
+# puts its number in); the words of the
+# question occur there; and the model was sure of its words. The last is the mean log-probability again.
 
 # %%
-trial = [q for kind in names for q in corpus.questions("tune", kind)[::5]]
-tried = assistant.ask_all([q.question for q in trial])
+others = [q for kind in names[1:] for q in corpus.questions("tune", kind)[::8]]
+trial = [*facts, *others]
+tried = [*read["3 apart"], *assistant.ask_all([q.question for q in others])]
 stated = [(a, is_right(a.said, q)) for a, q in zip(tried, trial, strict=True) if a.state != "declined"]
 limit = rag.best_threshold([a.logprob for a, _ in stated], [ok for _, ok in stated])
 sure = {name: [a.logprob for a, ok in stated if ok == (name == "right")] for name in ("right", "wrong")}
@@ -779,8 +832,8 @@ show(
 # the assistant shows the best passage in its place:
 
 # %%
-careful = rag.Assistant(index, model, lowest_logprob=limit)
-judged = [careful.judge(a.question, a.prompt, a.passages, a.said, a.logprob, a.seconds) for a in answers]
+careful = rag.Assistant(index, model, apart=True, lowest_logprob=limit)
+judged = [careful.judge(a.question, a.prompts, a.passages, a.said, a.logprob, a.seconds) for a in answers]
 for state in rag.STATES:
     marks = [bool(ok) for a, ok in zip(judged, right, strict=True) if a.state == state]
     print(f"{state:<9}{len(marks):>4} of {len(judged)}; the model's own text is right in {sum(marks)}")
@@ -837,8 +890,9 @@ def hashes():
 
 before = hashes()
 page = docs / "handbooks" / "hb-dipper-50-guide.md"
-page.write_text(page.read_text(encoding="utf-8") + "\nThe nameplate of the Dipper 50 is green.\n", encoding="utf-8")
-(docs / "mails" / "ma-2025-11-thanks.md").unlink()
+text = page.read_text(encoding="utf-8").removesuffix("\nThe nameplate of the Dipper 50 is green.\n")
+page.write_text(text + "\nThe nameplate of the Dipper 50 is green.\n", encoding="utf-8")
+(docs / "mails" / "ma-2025-11-thanks.md").unlink(missing_ok=True)
 print(changes(before, hashes()))
 print(rag.ingest(docs, index, work / "manifest.json", ignore=IGNORE))
 
@@ -862,6 +916,8 @@ class Dies:
 # %%
 many = "handbooks tables tickets.jsonl bulletins commissioning letters meetings mails"
 small = (*IGNORE, *many.split())  # leave these out: a small folder is enough here
+shutil.rmtree(work / "second", ignore_errors=True)
+(work / "second.json").unlink(missing_ok=True)
 with retrieval.open_index(work / "second", Dies()) as fragile:
     try:
         rag.ingest(docs, fragile, work / "second.json", ignore=small)
@@ -877,10 +933,11 @@ with retrieval.open_index(work / "second", embedder) as mended:
 
 # %% [markdown]
 # **Superseded pages.** A newer price list and an older one look alike to a search. A mail in the folder
-# says: throw the 2025 edition away. Ask price questions with both, then without the old one.
+# says: throw the 2025 edition away. Ask price questions with both, then without the old one. With so few questions,
+# both may come out alike; but nothing in a row says that it is out of date.
 
 # %%
-prices = [q for q in corpus.questions("tune", "changed_fact") if q.passages[0].startswith("prices-2026")][:16]
+prices = [q for q in corpus.questions("tune", "changed_fact") if q.passages[0].startswith("prices-2026")][:8]
 old = {"file": {"$ne": "tables/prices-2025.csv"}}
 for name, where in (("both lists", None), ("without 2025", old)):
     told = assistant.ask_all([q.question for q in prices], where)
@@ -893,9 +950,9 @@ for name, where in (("both lists", None), ("without 2025", old)):
 #
 # > **C33.** Tuned knowledge cannot be looked up; with retrieval a wrong answer leads back to its source.
 #
-# Take ten facts that were answered rightly, and spoil them in the documents: another first digit. Ask
-# again. Predict: for which share of the ten does the answer carry the planted error *and* cite the spoiled
-# file, and is right again once the file is mended?
+# Take ten facts that were answered rightly (so this is about tracing, not about answering), and spoil them in
+# the documents: another first digit. Ask again. The rule: supported if at least eight in ten answers carry the planted
+# error *and* cite the spoiled file, and are right again once it is mended. Predict the share.
 
 # %%
 my_prediction = None
@@ -947,8 +1004,7 @@ print(f"traced {sum(traced)}, right again {sum(healed)}, both {full_circle.sum()
 print(f"Seconds to be right again: {mended_report.seconds:.1f}")
 
 # %% [markdown]
-# The rule: supported if at least eight in ten made the full circle. The other half of the claim, that tuned
-# weights cannot be looked up, waits for lesson 09.
+# The other half of the claim, that tuned weights cannot be looked up, waits for lesson 09.
 
 # %%
 verdict(
@@ -994,7 +1050,7 @@ attacks = {
 asked_badly = [(question, aim) for aim, questions in attacks.items() for question in questions]
 
 # %% [markdown]
-# Three defences. *Signs*: show an answer only without doubt. *Lines*: drop passages that speak to an
+# Three defences. *Signs*: show an answer only without doubt. *Speech*: leave out documents that speak to an
 # assistant. *Sources*: ask only documents that may state facts, which mails may not.
 
 
@@ -1003,14 +1059,10 @@ def speaks_to_assistant(text):
     return re.search(r"\bassistant\b.*\b(ignore|answer)\b|\bignore the passages\b", text, re.I | re.S) is not None
 
 
-def drop_lines(questions, where=None):
-    kept = [
-        [h for h in hits if not speaks_to_assistant(h.text)][:3]
-        for hits in index.search_all(questions, 6, "sum", where)
-    ]
-    prompts = [fit([h.text for h in hits], q, count, 900) for hits, q in zip(kept, questions, strict=True)]
-    return [text for text, _ in rag.generate_scored(model, prompts)]
-
+everything_in = index.collection.get(include=["documents", "metadatas"])
+texts_and_files = zip(everything_in["documents"], everything_in["metadatas"], strict=True)
+speaking = sorted({fields["file"] for text, fields in texts_and_files if speaks_to_assistant(text)})
+print("speaks to an assistant:", speaking)
 
 # %%
 texts = [question for question, _ in asked_badly]
@@ -1020,7 +1072,7 @@ undefended = assistant.ask_all(texts)
 said = {
     "no defence": [a.said for a in undefended],
     "signs": [a.said if a.state == "answered" else "" for a in undefended],
-    "lines": drop_lines(texts),
+    "speech": [a.said for a in assistant.ask_all(texts, {"file": {"$nin": speaking}})],
     "sources": [a.said for a in assistant.ask_all(texts, no_mails)],
 }
 success = {
@@ -1044,10 +1096,9 @@ alt = "; ".join(f"{name} {sum(marks)} of 12" for name, marks in success.items())
 show(fig, f"Bar chart of attacks that succeed, stacked by what they want. {alt}.")
 
 # %% [markdown]
-# A false value in a mail is not an instruction, so a filter for lines cannot see it. The signs ask whether
-# an answer stands in its source, and this one does; they stop it only where the model happens to be unsure.
-# The question that fits is *who may state facts*. Look at *free of charge* alone: whether a small model
-# follows instructions inside passages says nothing about a larger one.
+# A false value in a mail is not an instruction, so a filter for speech cannot see it, and it does stand in its
+# source, so the signs stop it only by luck. The question that fits is *who may state facts*. An attack that fails
+# undefended, as *free of charge* may, cannot show what a defence is worth, and says nothing about a larger model.
 #
 # ### Personal data
 #
@@ -1089,7 +1140,7 @@ code = rag.main([str(garden / "documents"), "How high may a hedge along the lane
 # %%
 lines = (garden / "questions.jsonl").read_text(encoding="utf-8").splitlines()
 gardening = [json.loads(line) for line in lines]
-with rag.open_assistant(garden / "documents", model, embedder, index_at, lowest_logprob=limit) as helper:
+with rag.open_assistant(garden / "documents", model, embedder, index_at, apart=True, lowest_logprob=limit) as helper:
     print(helper.report)
     told = helper.ask_all([q["question"] for q in gardening])
 file_found = [
@@ -1117,7 +1168,7 @@ for q, a in list(zip(gardening, told, strict=True))[:6]:
 
 # %% tags=["varies"]
 print(
-    f"{np.mean([a.seconds for a in answers]):.2f} s a question in batches of 16, "
+    f"{np.mean([a.seconds for a in answers]):.2f} s a question in batches, "
     f"{np.mean([a.prompt_tokens for a in answers]):.0f} tokens read; closed book "
     f"{np.mean([count(q.question) for q in everything]):.0f} tokens; set up in {60 * setup_minutes:.0f} s"
 )
@@ -1127,6 +1178,7 @@ print(
 
 # %%
 kept_open.close()
+del kept_open
 shutil.rmtree(work, ignore_errors=True)
 print("Deleted:", not work.exists())
 

@@ -376,8 +376,32 @@ def test_ask(folder: Path, tmp_path: Path, model: models.Loaded) -> None:
         assert tight.prompt_tokens <= 60 and len(tight.passages) < 3
 
 
+def test_passages_read_apart(folder: Path, tmp_path: Path, model: models.Loaded, monkeypatch) -> None:
+    """Each prompt holds one passage; the surest statement is taken, with its own number; all refuse: a refusal."""
+    with rag.open_assistant(folder, model, Bag(), tmp_path / "ix", apart=True, how="words") as assistant:
+        question = "How many litres does the Otter 12 take?"
+        first, second, third = hits = assistant.index.search(question, k=3, how="words")
+        told = {
+            first.text: ("I do not know.", -0.01),
+            second.text: ("It is 9. [1]", -9.0),
+            third.text: ("No. [1]", 0.0),
+        }
+        monkeypatch.setattr(rag, "SCORE_WEIGHT", 0.0)
+
+        def fake(loaded: object, prompts: list[str]) -> list[tuple[str, float]]:
+            assert [sum(hit.text in prompt for hit in hits) for prompt in prompts] == [1, 1, 1]
+            return [told[next(hit.text for hit in hits if hit.text in prompt)] for prompt in prompts]
+
+        monkeypatch.setattr(rag, "generate_scored", fake)
+        answer = assistant.ask(question)
+        assert answer.said == "No. [3]" and answer.sources[0].file == third.fields["file"]
+        assert len(answer.prompts) == 3 and answer.prompt_tokens == sum(map(assistant.count_tokens, answer.prompts))
+        told[third.text] = told[second.text] = told[first.text]
+        assert assistant.ask(question).state == "declined"
+
+
 def answer_of(said: str, assistant: rag.Assistant, hits: tuple[retrieval.Hit, ...]) -> rag.Answer:
-    return assistant.judge("litres of the Otter 12?", "prompt", hits, said, -0.01, 0.1)
+    return assistant.judge("litres of the Otter 12?", ["prompt"], hits, said, -0.01, 0.1)
 
 
 def test_the_three_states(folder: Path, tmp_path: Path, model: models.Loaded) -> None:
@@ -448,5 +472,7 @@ def test_the_stored_table_is_whole() -> None:
     path = data_folder() / "measurements" / "rag.csv"
     with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    ways, kinds = {row["way"] for row in rows}, {row["kind"] for row in rows}
-    assert len(rows) == len(ways) * len(kinds) == 36 and {row["split"] for row in rows} == {"test"}
+    kinds = {row["kind"] for row in rows}
+    for split, number in (("test", 8), ("tune", 6)):
+        ways = {row["way"] for row in rows if row["split"] == split}
+        assert sum(row["split"] == split for row in rows) == len(ways) * len(kinds) == 6 * number

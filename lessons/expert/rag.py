@@ -35,9 +35,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from expert import corpus, retrieval
 from expert.retrieval import Hit, Index, Record
-from tqdm import tqdm
 
 READERS = (".md", ".txt", ".csv", ".jsonl", ".pdf", ".db", ".sqlite", ".sqlite3")
 IGNORE = (
@@ -56,8 +57,9 @@ COLLECTION = "passages"
 MANIFEST = "manifest.json"
 FORMAT = 1
 # Chosen on the tuning split of Brightwater's questions: tests/benchmarks/rag_table.py --choose
-LOWEST_LOGPROB = -0.1
-LOWEST_COVER = 0.5
+LOWEST_LOGPROB = -0.05
+LOWEST_COVER = 0.6
+SCORE_WEIGHT = 1.0  # of a passage's score of the search beside the mean log-probability of the answer read from it
 STATES = ("answered", "declined", "unsure")
 
 
@@ -539,10 +541,11 @@ def best_threshold(values: Sequence[float], right: Sequence[bool]) -> float:
 
 
 def generate_scored(
-    loaded: Any, prompts: Sequence[str], max_new_tokens: int = NEW_TOKENS, batch_size: int = 16
+    loaded: Any, prompts: Sequence[str], max_new_tokens: int = NEW_TOKENS, batch_size: int = 32
 ) -> list[tuple[str, float]]:
     """Greedy answers as ``models.generate`` gives them, each with the mean log-probability of its tokens."""
     import torch
+
     from expert import models
 
     rendered = [models.render(loaded, prompt) for prompt in prompts]
@@ -607,9 +610,14 @@ class Answer:
     passages: tuple[Hit, ...]
     doubts: tuple[str, ...]
     logprob: float
-    prompt: str
+    prompts: tuple[str, ...]
     prompt_tokens: int
     seconds: float
+
+    @property
+    def prompt(self) -> str:
+        """What the model was asked; where it read the passages apart, all its prompts."""
+        return "\n\n".join(self.prompts)
 
     @property
     def text(self) -> str:
@@ -633,10 +641,17 @@ def _source(number: int, hit: Hit) -> Source:
     return Source(number, str(hit.fields.get("file", hit.id)), str(hit.fields.get("place", "")))
 
 
+# the prompts, the passages in them, the answer, its mean log-probability
+Reply = tuple[tuple[str, ...], tuple[Hit, ...], str, float]
+
+
 class Assistant:
     """A model and an index that answer together.
 
     k: how many passages to read at most. how: a way of ``Index.search``. linked: search twice, see ``search_linked``.
+    apart: read the passages one at a time, each with the question, and take the answer of which search and model are
+    surest together (as in RAG-Sequence, Lewis et al. 2020, section 2.1, with one answer in place of a sum over all).
+    Each passage is a prompt of its own: more tokens, and no question that needs two passages can be answered.
     """
 
     def __init__(
@@ -647,11 +662,13 @@ class Assistant:
         k: int = TOP_K,
         how: str = "sum",
         linked: bool = False,
+        apart: bool = False,
         budget: int = BUDGET,
         lowest_logprob: float = LOWEST_LOGPROB,
         lowest_cover: float = LOWEST_COVER,
     ) -> None:
-        self.index, self.model, self.k, self.how, self.linked = index, model, k, how, linked
+        self.index, self.model, self.k, self.how = index, model, k, how
+        self.linked, self.apart = linked, apart
         self.report: Report | None = None
         self.budget = min(budget, model.context - NEW_TOKENS)
         self.limits = {"lowest_logprob": lowest_logprob, "lowest_cover": lowest_cover}
@@ -665,14 +682,32 @@ class Assistant:
         began = time.perf_counter()
         search = (lambda *given: search_linked(self.index, *given)) if self.linked else self.index.search_all
         found = search(questions, self.k, self.how, where)
+        read = self._read_apart if self.apart else self._read_together
+        said = read(questions, found)
+        seconds = (time.perf_counter() - began) / max(len(questions), 1)
+        return [self.judge(q, *one, seconds) for q, one in zip(questions, said, strict=True)]
+
+    def _read_together(self, questions: Sequence[str], found: Sequence[Sequence[Hit]]) -> list[Reply]:
         built = [self._prompt(q, hits) for q, hits in zip(questions, found, strict=True)]
         todo = [i for i, (_, hits) in enumerate(built) if hits]
         said = dict(zip(todo, generate_scored(self.model, [built[i][0] for i in todo]), strict=True)) if todo else {}
-        seconds = (time.perf_counter() - began) / max(len(questions), 1)
-        return [
-            self.judge(q, prompt, hits, *said.get(i, (f"{DECLINED}.", 0.0)), seconds)
-            for i, (q, (prompt, hits)) in enumerate(zip(questions, built, strict=True))
-        ]
+        return [((prompt,), hits, *said.get(i, (f"{DECLINED}.", 0.0))) for i, (prompt, hits) in enumerate(built)]
+
+    def _read_apart(self, questions: Sequence[str], found: Sequence[Sequence[Hit]]) -> list[Reply]:
+        built = [[self._prompt(q, [hit]) for hit in hits] for q, hits in zip(questions, found, strict=True)]
+        alone = [prompt for prompts in built for prompt, read in prompts if read]
+        said = iter(generate_scored(self.model, alone)) if alone else iter(())
+        replies: list[Reply] = []
+        for hits, prompts in zip(found, built, strict=True):
+            told = [(n, hits[n], prompt, *next(said)) for n, (prompt, read) in enumerate(prompts) if read]
+            if not told:
+                replies.append(((), (), f"{DECLINED}.", 0.0))
+                continue
+            stated = [one for one in told if not one[3].startswith(DECLINED)] or told[:1]
+            best = max(stated, key=lambda one: one[4] + SCORE_WEIGHT * one[1].score)
+            text = re.sub(r"\[1\]", f"[{best[0] + 1}]", best[3])
+            replies.append((tuple(one[2] for one in told), tuple(hits), text, best[4]))
+        return replies
 
     def count_tokens(self, prompt: str) -> int:
         """The tokens of a prompt, with the markers of the chat template."""
@@ -686,7 +721,13 @@ class Assistant:
         return prompt, tuple(hits[:most])
 
     def judge(
-        self, question: str, prompt: str, hits: tuple[Hit, ...], said: str, logprob: float, seconds: float
+        self,
+        question: str,
+        prompts: Sequence[str],
+        hits: tuple[Hit, ...],
+        said: str,
+        logprob: float,
+        seconds: float,
     ) -> Answer:
         """What to make of what the model said: its state, its sources, and what speaks against it."""
         numbers = [n for n in dict.fromkeys(cited(said)) if 1 <= n <= len(hits)]
@@ -696,8 +737,8 @@ class Assistant:
             against = doubts(question, said, [hit.text for hit in hits], logprob, names, **self.limits)
             state = "unsure" if against else "answered"
         sources = tuple(_source(n, hits[n - 1]) for n in numbers)
-        tokens = self.count_tokens(prompt)
-        return Answer(question, state, said, sources, hits, tuple(against), logprob, prompt, tokens, seconds)
+        tokens = sum(map(self.count_tokens, prompts))
+        return Answer(question, state, said, sources, hits, tuple(against), logprob, tuple(prompts), tokens, seconds)
 
 
 @contextmanager
@@ -752,6 +793,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--index", help="where the index lies (default: the cache folder of the user)")
     parser.add_argument("--profile", default="tiny", help="tiny, phi3, a model's folder or a hub id")
     parser.add_argument("--k", type=int, default=TOP_K, help=f"how many passages to read (default {TOP_K})")
+    parser.add_argument(
+        "--together", action="store_true", help="read all passages in one prompt (tiny-phi3 reads them one at a time)"
+    )
     parser.add_argument("--ignore", action="append", default=[], help="a name or pattern to leave out; may be repeated")
     given = parser.parse_args(arguments)
     ignore = (*IGNORE, *given.ignore)
@@ -760,9 +804,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from expert import models
 
         embedder = models.load_embedder("phi3" if given.profile == "phi3" else "tiny")
-        with open_assistant(
-            given.folder, models.load(given.profile), embedder, given.index, ignore=ignore, k=given.k
-        ) as assistant:
+        options = {"k": given.k, "apart": given.profile == "tiny" and not given.together}
+        model = models.load(given.profile)
+        with open_assistant(given.folder, model, embedder, given.index, ignore=ignore, **options) as assistant:
             print(f"{assistant.report}\nup to date after {assistant.report.seconds:.1f} s")
             for answer in assistant.ask_all(given.question):
                 print(f"\n{answer.question}\n{answer}")

@@ -1,12 +1,14 @@
 """The assistant of lesson 05 on Brightwater's questions, by kind and by way of asking.
 
-    python tests/benchmarks/rag_table.py            the test split, to data/measurements/rag.csv (5 minutes on 2 cores)
-    python tests/benchmarks/rag_table.py --choose   the tuning split: the number of passages and the limits for doubt
+    python tests/benchmarks/rag_table.py            to data/measurements/rag.csv, 5 minutes on 2 cores; the test split
+                                                    in all ways, the tuning split for the number of passages
+    python tests/benchmarks/rag_table.py --choose   the tuning split: the weight of the search and the limits for doubt
 
-Ways: the question alone (closed book), three passages by meaning, three and six by all signs (``how="sum"``), six with
-a second search, and the right passages handed over. A question counts as *right* where an accepted value stands in the
-answer as a whole. *Stated wrong* is an answer that is neither right nor "I do not know". *Faithful*: each number, code
-and name of a stated answer stands in a passage that it cites. *Shown* are the answers without a doubt.
+Ways: the question alone (closed book), three passages by meaning, one, three and six by all signs (``how="sum"``),
+three read one at a time (``apart``), six with a second search, and the right passages handed over. A question counts as
+*right* where an accepted value stands in the answer as a whole. *Stated wrong* is an answer that is neither right nor
+"I do not know". *Faithful*: each number, code and name of a stated answer stands in a passage it cites. *Shown* are
+the answers without a doubt.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ IGNORE = (*rag.IGNORE, "*.pdf", "*.db", "*.jsonl")  # the PDF and the database r
 WAYS = {
     "closed book": None,
     "meaning, 3": {"k": 3, "how": "meaning"},
+    "all signs, 1": {"k": 1, "how": "sum"},
     "all signs, 3": {"k": 3, "how": "sum"},
+    "all signs, 3 apart": {"k": 3, "how": "sum", "apart": True},
     "all signs, 6": {"k": 6, "how": "sum"},
     "second search, 6": {"k": 6, "how": "sum", "linked": True},
     "right passages given": {},
@@ -57,6 +61,10 @@ def main() -> None:
             choose(index, model, given.few)
             return
         rows = [row for name in WAYS for row in measure(index, model, name, "test", given.few)]
+        handed_over = {f"all signs, {k}": {"k": k, "how": "sum"} for k in (1, 2, 4, 6)}
+        WAYS.update(handed_over)
+        for name in (*handed_over, "all signs, 3", "all signs, 3 apart"):
+            rows += measure(index, model, name, "tune", given.few)
     if given.few == 1:
         store(rows, given.table)
 
@@ -91,7 +99,7 @@ def asked(
     said = rag.generate_scored(model, prompts)
     seconds = (time.perf_counter() - began) / len(prompts)
     return [
-        plain.judge(q.question, p, h, *s, seconds) for q, p, h, s in zip(questions, prompts, hits, said, strict=True)
+        plain.judge(q.question, [p], h, *s, seconds) for q, p, h, s in zip(questions, prompts, hits, said, strict=True)
     ]
 
 
@@ -131,12 +139,12 @@ def scored(questions: list[corpus.Question], answers: list[rag.Answer]) -> dict[
 
 
 def choose(index: retrieval.Index, model: models.Loaded, few: int) -> None:
-    """The number of passages with the most right answers, then the limits that keep most right and least wrong."""
-    for k in (1, 2, 3, 4, 6):
-        WAYS[f"all signs, {k}"] = {"k": k, "how": "sum"}
-        measure(index, model, f"all signs, {k}", "tune", few)
+    """What to choose: the weight of the search where passages are read apart, and the two limits for doubt."""
+    for rag.SCORE_WEIGHT in (0.1, 0.2, 0.5, 1.0):
+        print("weight of the search's score:", rag.SCORE_WEIGHT)
+        measure(index, model, "all signs, 3 apart", "tune", few)
     questions = [q for kind in KINDS for q in corpus.questions("tune", kind)[::few]]
-    answers = asked(index, model, "all signs, 3", questions)
+    answers = asked(index, model, "all signs, 3 apart", questions)
     kept = [(q, a) for q, a in zip(questions, answers, strict=True) if a.state != "declined"]
     right = [evaluate.exact_match(a.said, [q.answer, *q.variants]) for q, a in kept]
     covers = [

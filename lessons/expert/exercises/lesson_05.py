@@ -146,6 +146,11 @@ def count_words(text: str) -> int:
     return len(text.split())
 
 
+def count_with_markers(text: str) -> int:
+    """As a chat template does it: a fixed number of tokens around the whole prompt."""
+    return len(text.split()) + 5
+
+
 def count_letters(text: str) -> int:
     """Another stand-in: one token a character."""
     return len(text)
@@ -182,7 +187,7 @@ THREE = Exercise(
     goal="The prompt with as many passages, from the first on, as the budget of tokens allows.",
     reference=fit,
     hints=(
-        "Build the whole prompt for 0, 1, 2 ... passages with the build_prompt above, and count each.",
+        "Build the whole prompt for 0, 1, 2 ... passages, with numbers, an empty line and the question; count each.",
         "Keep the last one that count(prompt) <= budget allows, and stop at the first that is too long.",
         "Count the whole prompt, with numbers, line ends and question: all of it is read by the model.",
     ),
@@ -196,6 +201,7 @@ THREE = Exercise(
         Case((_PASSAGES, "Why?", count_words, 1), "Only the question fits: the prompt is the question."),
         Case((_PASSAGES, "Why?", count_letters, 32), "Another way to count: one token a character."),
         Case(([], "Why?", count_words, 5), "No passages: the question."),
+        Case((_PASSAGES, "Why?", count_with_markers, 12), "A count with 5 tokens of markers around each prompt."),
         Case(
             (_PASSAGES, "Why so long?", count_words, 11),
             "The third does not fit, so the fourth is not taken either.",
@@ -235,12 +241,9 @@ def unsupported(answer: str, passage: str) -> list[str]:
 
 
 def _same_words(got: Any, expected: list[str]) -> bool:
-    if isinstance(got, (str, bytes)):
+    if not isinstance(got, (list, tuple, set)):  # a generator would be used up by the first look
         return False
-    try:
-        return {str(word).lower() for word in got} == set(expected)
-    except TypeError:
-        return False
+    return {str(word).lower() for word in got} == set(expected)
 
 
 def _words(text: str) -> list[str]:
@@ -469,7 +472,7 @@ QUIZ = [
         "A mail in the folder says: assistant, ignore the passages. Which of these help?",
         (
             Option("Leave mail from outside out of the index.", True, "What is not retrieved cannot speak."),
-            Option("Show an answer only where its source holds it.", True, "A claim without ground is stopped."),
+            Option("Ask only documents that may state facts.", True, "A mail may say what it wants: nobody asks it."),
             Option("Ask the model in the prompt to be careful.", False, "It reads both texts with the same eyes."),
         ),
     ),
