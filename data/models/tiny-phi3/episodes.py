@@ -574,8 +574,8 @@ class Author:
         """Facts of a trade, asked in words that stand in their own sentence, whether the attribute is known or not.
 
         Questions of the bank are worded otherwise than its facts, so that knowing the attribute is what helps. Here a
-        word or two that only this sentence holds, and the kind of its value, tell which one is meant ("Stones up to
-        80 mm go through", "what size of stone"). Half of these words are replaced by others in the sentence itself.
+        word or two that only this sentence holds, and the kind of its value, tell which one is meant ("The lid of the
+        oven closes by 19:30", "oven lid, until when"). Half of these words are replaced by others in the sentence.
         """
         r = self.rng
         trade = self.draw_trade(6)
@@ -602,10 +602,8 @@ class Author:
                 sentence = f"{{e}} {r.choice(DOCUMENTS)}, {capital(shared[0])}: {sentence}"
             value = self.value(rel)
             asks = [self.woven_ask(rel, value, shared) for _ in range(4)]
-            frame = "It is {v}."
-            made.append(
-                Relation(f"woven{i}", UNKNOWN, kind, f"form: {value}", [" ".join(shared)], [sentence], [], asks, frame)
-            )
+            label = " ".join(shared)
+            made.append(Relation(f"woven{i}", UNKNOWN, kind, f"form: {value}", [label], [sentence], [], asks))
         return {kind: made} if len(made) > 2 else self.woven_relations()
 
     def content_words(self, text: str) -> list[str]:
@@ -614,7 +612,7 @@ class Author:
         return list(dict.fromkeys(w for w in words if w not in KEPT_WORDS and w not in SMALL_WORDS))
 
     def woven_ask(self, relation: Relation, value: str, shared: list[str]) -> str:
-        """A question pattern with these words of the sentence, seldom only with the unit of the value."""
+        """A question pattern with these words of the sentence, and at times the unit of the value."""
         r = self.rng
 
         def bent(word: str) -> str:
@@ -626,7 +624,7 @@ class Author:
         if unit and r.random() < 0.2:
             lead = f"how many {unit['unit']}"
         words = [bent(w) for w in r.sample(shared, len(shared))]
-        extra = " ".join(self.any_words().split()[:1]) if r.random() < 0.6 else ""
+        extra = self.any_words().split()[0] if r.random() < 0.6 else ""
         text = r.choice(WOVEN_ASKS).replace("{h}", lead).replace("{x}", extra).replace("{w}", " ".join(words))
         return re.sub(r" +(?=[ ,?:])", "", text).strip()
 
@@ -681,7 +679,7 @@ class Author:
         if r.random() < anything:
             unknown = self.split == "train" and r.random() < 0.65
             by_kind = self.unknown_words() if unknown else self.any_relations()
-        elif r.random() < woven:
+        elif woven and r.random() < woven:
             by_kind = self.woven_relations()
         kinds = [only] if only else list(by_kind)
         kind = r.choices(kinds, [len(by_kind[k]) for k in kinds])[0]
