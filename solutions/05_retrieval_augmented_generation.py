@@ -144,8 +144,8 @@ for file in (
 #
 # **Goal:** write `parts(words, most, overlap)`. **Inputs:** a list of words; the most words of a part; how
 # many words two neighbours share, fewer than `most`. **Returns:** a list of lists. Each part begins with
-# the last `overlap` words of the one before. The last may be shorter, and none holds only words of the one
-# before.
+# the last `overlap` words of the one before. The last may be shorter, but each part reaches at least one place
+# further than the one before. A word may occur twice, so count places.
 #
 # **Example:** `parts(["a", "b", "c", "d", "e"], 3, 1)` is `[["a", "b", "c"], ["c", "d", "e"]]`.
 
@@ -212,14 +212,21 @@ alt = ", ".join(f"{name} {np.mean(marks):.0%}".replace("\n", " ") for name, mark
 show(fig, f"Bar chart with 95 % intervals: {alt}.")
 
 # %% [markdown]
-# Mind what the picture does not show: a chunk of 180 words is several times as much to read, and to pay, as a
-# short one. By heading, each chunk holds one paragraph, opened by its title and heading, so
-# it says of which pump it speaks. The library cuts that way, and splits only paragraphs above 80 words.
+# Not in the picture: a chunk of 180 words is several times as much to read, and to pay, as a short one. If the bars
+# with and without overlap are equal, overlap decided no question here. By heading, each chunk holds one paragraph,
+# opened by its title and heading, so it says of which pump it speaks. The library cuts that way, and splits only
+# paragraphs above 80 words.
 #
 # ## Index
-#
+
+# %%
+print(f"{kinds['.md'] + kinds['.csv']} Markdown files and tables; not to be read: {', '.join(rag.IGNORE)}")
+
+# %% [markdown]
 # The PDF repeats a policy and the database repeats the tables, so leave both out: the same fact twice takes
-# a place away from another one. Tickets are no source of facts. The rest goes in.
+# a place away from another one. Tickets are no source of facts. The library also leaves out `DATASHEET.md`, which
+# describes the data for you, and so there is one file less than you just counted. The rest goes in. The one file *of
+# another kind* is `index.json`, the list of the documents.
 
 # %%
 IGNORE = (*rag.IGNORE, "*.pdf", "*.db", "*.jsonl")
@@ -227,11 +234,16 @@ if "kept_open" not in globals():  # it stays open until the last cells; a progra
     kept_open = ExitStack()
     index = kept_open.enter_context(retrieval.open_index(work / "index", embedder))
 report = rag.ingest(docs, index, work / "manifest.json", ignore=IGNORE)
+if report.embedded == report.passages:  # the first run; a second one has nothing to embed, and takes no time
+    setup_minutes = report.seconds / 60
 print(report)
 
 # %% tags=["varies"]
-setup_minutes = report.seconds / 60
 print(f"{setup_minutes:.1f} minutes")
+
+# %% [markdown]
+# Search with `how="sum"`. It adds what the search by meaning and the search by words say, and a point for the names
+# and codes of the question. The charts call it *all signs*. *Better retrieval* below shows what it gains.
 
 # %%
 hit = index.search("How much oil is in a Dipper 50?", k=1, how="sum")[0]
@@ -243,12 +255,13 @@ print(hit.text, hit.fields["file"], hit.fields["place"], sep="\n")
 # > **C15.** Retrieval puts pieces found in a vector database into the prompt, as far as its length allows.
 #
 # A model reads a limited number of tokens, and each costs time. A *budget* says how long the prompt may be;
-# this lesson allows 900 tokens.
+# this lesson allows 900 tokens, because tiny-phi3 was trained on prompts of up to 1,024.
 #
 # ### The rule
 #
 # Supported if 60 prompts hold records of the database only, all fit, at least 95 % hold all three passages, and a
-# budget of 120 tokens leaves some out. Predict: which share of the 60 will hold all three?
+# budget of 120 tokens leaves some out. Passages are short here, so the first checks can hardly fail. They guard
+# against a broken program. Predict: which share of the 60 will hold all three?
 
 # %%
 my_prediction = None
@@ -301,7 +314,7 @@ print(wide[0])
 # %% [markdown]
 # A published lesson on RAG built its prompt and then sent only the question. So test it: is each passage in
 # the prompt, letter by letter? Is it a record of the database? Does each prompt fit, also under a budget
-# that is too tight for all?
+# that is too tight for all? The last line gives the check what that lesson sent, to see that it can fail.
 
 # %%
 stored = set(index.collection.get(include=["documents"])["documents"])
@@ -311,6 +324,8 @@ fits = all(count(p) <= 900 for p in wide) and all(count(p) <= 120 or "\n" not in
 fewer = np.mean([prompt.count("\n[") + 1 if "\n" in prompt else 0 for prompt in tight])
 print(f"all three in: {np.mean(all_in):.0%}; from the database: {from_database}; fit: {fits}")
 print(f"with 120 tokens, passages a prompt: {fewer:.1f} on average")
+bare = [all(h.text in q for h in hits) for q, hits in zip(sixty, found, strict=True)]
+print(f"the same check where only the question is sent: {np.mean(bare):.0%}")
 
 # %%
 verdict(
@@ -337,13 +352,13 @@ for source in answer.sources:
 
 # %% [markdown]
 # A small model may lose its way among three passages. It can also read them *apart*: each in a prompt of
-# its own. Of three answers, take the one of which search and model are surest together: the score of the search plus
-# the mean *log-probability* of the answer's words (0 where the model is certain, lower for less). Lewis et al. (2020)
-# call a relative of this *RAG-Sequence*.
+# its own. That gives three answers. Take the one with the highest sum of two numbers: the score of the search, and
+# the mean *log-probability* of the answer's words. It is 0 where the model is certain, and lower where it is less so.
+# Lewis et al. (2020) call a relative of this *RAG-Sequence*.
 
 # %%
 apart = rag.Assistant(index, model, apart=True)
-facts = corpus.questions("tune", "single_fact")[::5]
+facts = corpus.questions("tune", "single_fact")[::6]
 read = {"3 whole": together, "3 apart": apart}
 read = {name: one.ask_all([q.question for q in facts]) for name, one in read.items()}
 
@@ -382,7 +397,20 @@ show(fig, f"Chart of points with 95 % intervals, {tuned[0]['questions']} single 
 # %% [markdown]
 # The label is the number of passages. Each one more holds the answer more often, and yet more of them may
 # confuse this reader. Apart, each prompt repeats the question, and two passages cannot be joined. From here on, this
-# lesson reads three apart if nothing in this picture is better. A larger model may not need it.
+# lesson reads three apart if nothing in this picture is better: the picture counts single facts only. A larger
+# model may not need it. Is it also the best over all kinds of questions?
+
+# %%
+columns = ("right", "prompt_tokens")
+for way in ("all signs, 1", "all signs, 3 apart"):
+    some = [row for row in table if row["split"] == "tune" and row["way"] == way]
+    of_all = [np.average([float(r[c]) for r in some], weights=[int(r["questions"]) for r in some]) for c in columns]
+    print(f"{way:<20}all kinds: right {of_all[0]:.0%}, {of_all[1]:.0f} tokens a question")
+
+# %% [markdown]
+# Mind the price. Where these two lines are about equal, one passage alone is as good over all kinds, and it reads a
+# third of the tokens. Three apart is chosen for the single facts. A company that pays for each token may choose
+# otherwise.
 
 # %%
 best = max(tuned, key=lambda row: float(row["right"]))
@@ -495,7 +523,7 @@ for kind in names:
 # that on the test split too.
 
 # %%
-ways = ["closed book", "meaning, 3", "all signs, 3", "all signs, 3 apart", "right passages given"]
+ways = ["closed book", "meaning, 3", "all signs, 1", "all signs, 3", "all signs, 3 apart", "right passages given"]
 
 
 def figures(way, column):
@@ -504,10 +532,10 @@ def figures(way, column):
 
 fig, ax = chart("The whole test split", x="kind of question", y="right (%)", figsize=(9.5, 4.2))
 for i, way in enumerate(ways):
-    mean, place = figures(way, "right"), np.arange(len(names)) + (i - 2) * 0.17
+    mean, place = figures(way, "right"), np.arange(len(names)) + (i - 2.5) * 0.15
     error = [mean - figures(way, "low"), figures(way, "high") - mean]
     look = {"color": COLOURS[i], "hatch": HATCHES[i], "edgecolor": "white", "label": way}
-    ax.bar(place, mean, 0.16, yerr=error, capsize=2, **look)
+    ax.bar(place, mean, 0.14, yerr=error, capsize=2, **look)
 ax.set_xticks(range(len(names)), labels=[kind.replace("_", "\n") for kind in names])
 ax.set_ylim(0, 118)
 ax.legend(ncols=2, fontsize=9)
@@ -516,22 +544,32 @@ alt = "; ".join(
 )
 show(fig, f"Bar chart with 95 % intervals. {alt}.")
 
+# %% [markdown]
+# The course set two bars for single facts before it measured: a recall at 3 of 95 %, and 85 % right answers. Tried
+# for them were one to six passages, read together and apart, and each step of *Better retrieval* below. Where a bar
+# is missed all the same, the next cell says so.
+
 # %%
-single = {way: cell["test", way, "single_fact"] for way in ways[2:4]}
+single = {way: cell["test", way, "single_fact"] for way in ways[3:5]}
 for way, row in single.items():
     for what, bar in (("recall_at_3", 0.95), ("right", 0.85)):
         met = "met" if float(row[what]) >= bar else "missed"
         print(f"single facts, {way:<20}{what:<13}{float(row[what]):>6.1%}  the course asks {bar:.0%}: {met}")
 live = right[[i for i, q in enumerate(everything) if q.kind == "single_fact"]].mean()
-whole = float(single["all signs, 3 apart"]["right"])
-print("The part measured here lies within 20 points of the whole:", abs(live - whole) <= 0.2)
+whole_split = float(single["all signs, 3 apart"]["right"])
+print("The part measured here lies within 20 points of the whole:", abs(live - whole_split) <= 0.2)
+jargon = next(i for i, q in enumerate(everything) if q.kind == "jargon")
+print(f"jargon: {everything[jargon].question}\n  accepted: {everything[jargon].answer}\n  said: {answers[jargon].said}")
 
 # %% [markdown]
 # Compare the last bar of a kind, where there is nothing to find, with those before it: what is missing between
 # them, the search lost, or the other passages confused the model. What is missing above the last bar is reading.
-# (Questions that nothing answers get the nearest passage there.)
+# (Questions that nothing answers get the nearest passage there.) Jargon is hard to score: the accepted answer is a
+# whole phrase, and all of it must stand in the answer, word by word.
 #
-# Now C14, on the answerable questions.
+# ### The verdicts
+#
+# First C14, on the answerable questions.
 
 # %%
 answerable = np.array([q.kind != "not_answerable" for q in everything])
@@ -542,13 +580,16 @@ verdict(
     measured=private,
     supported=private <= 0.1 and min(knows, with_passages) >= private + 0.3,
     scope="mechanism shown here",
-    note=f"{answerable.sum()} questions of five kinds; public facts {knows:.0%}, with passages {with_passages:.0%}",
+    note=f"{answerable.sum()} questions of five kinds; public facts {knows:.0%}, with passages {with_passages:.0%}; "
+    "the company is made up, so this tests what was never in the training; not tested: a date after it, real secrets",
     lesson="05",
 )
 
 # %% [markdown]
 # For C16, *made up* means: stated, and wrong. Count two variants: all that the model says, and only what the
-# library shows without doubt, as *When to doubt* below explains. The verdict is on the first.
+# library shows. It hides an answer where a sign speaks against it: *When to doubt* below names four. What is left is
+# shown *without doubt*. The verdict is on the first variant. A model that declines every question would pass this
+# rule, so look at the shares declined and right, too.
 
 # %%
 made_up = {
@@ -560,9 +601,12 @@ made_up["RAG, shown\nwithout doubt"] = [s and wrong for s, wrong in zip(shown, m
 share = {name: float(np.mean(marks)) for name, marks in made_up.items()}
 careful_share = share["RAG, shown\nwithout doubt"]
 print({" ".join(name.split()): f"{value:.0%}" for name, value in share.items()})
-hidden = sum(bool(ok) and not s for ok, s in zip(right, shown, strict=True))
-shown_wrong = sum(made_up["RAG, shown\nwithout doubt"])
-print(f"{sum(shown)} of {len(shown)} shown, {shown_wrong} of these wrong; right answers that were hidden: {hidden}")
+of_shown = [wrong for s, wrong in zip(shown, made_up["RAG"], strict=True) if s]
+wrong_of_shown = f"{np.mean(of_shown):.0%}" if of_shown else "none"
+print(f"{sum(shown)} of {len(shown)} shown; of these wrong: {sum(of_shown)}, which is {wrong_of_shown}")
+hidden = sum(bool(ok) and a.state == "unsure" for ok, a in zip(right, answers, strict=True))
+declined_share = float(np.mean([a.state == "declined" for a in answers]))
+print(f"right {right.sum()} of {len(right)}, of these hidden: {hidden}; declined {declined_share:.0%}")
 
 # %%
 verdict(
@@ -570,28 +614,37 @@ verdict(
     measured=share["RAG"],
     supported=share["RAG"] <= share["closed book"] / 2 and setup_minutes <= 10,
     scope="mechanism shown here",
-    note=f"stated and wrong: closed book {share['closed book']:.0%}; shown without doubt {careful_share:.0%}; "
-    f"set up within ten minutes: {setup_minutes <= 10}",
+    note=f"stated and wrong: closed book {share['closed book']:.0%}; shown without doubt {careful_share:.0%} of all, "
+    f"{wrong_of_shown} of the {sum(shown)} shown; RAG declined {declined_share:.0%}, right {right.mean():.0%} "
+    f"(declining all would pass); set up within ten minutes: {setup_minutes <= 10}; "
+    "lack of data or hardware was not tested",
     lesson="05",
 )
 
 # %%
-fig, ax = chart("Stated, and wrong", x="way of asking", y="share of all questions (%)", figsize=(6.5, 3.6))
-for i, marks in enumerate(made_up.values()):
+bars = {f"{name},\nof all": marks for name, marks in made_up.items()}
+if of_shown:
+    bars["RAG, shown\nwithout doubt,\nof those shown"] = of_shown
+fig, ax = chart("Stated and wrong: hiding is no cure", x="way of asking, and of what", y="share (%)", figsize=(7.5, 4))
+for i, marks in enumerate(bars.values()):
     mean, low, high = 100 * np.mean(marks), *(100 * v for v in evaluate.bootstrap(marks))
     look = {"color": COLOURS[i], "hatch": HATCHES[i], "edgecolor": "white"}
     ax.bar(i, mean, yerr=[[mean - low], [high - mean]], capsize=4, **look)
     ax.annotate(f"{mean:.0f} %", (i + 0.2, mean), ha="center", va="bottom")
-ax.set_xticks(range(3), labels=list(made_up))
+ax.set_xticks(range(len(bars)), labels=list(bars))
 ax.set_ylim(0, 112)
-alt = ", ".join(f"{name} {np.mean(marks):.0%}".replace("\n", " ") for name, marks in made_up.items())
+alt = "; ".join(f"{name} {np.mean(marks):.0%}".replace("\n", " ") for name, marks in bars.items())
 show(fig, f"Bar chart with 95 % intervals: {alt}.")
 
 # %% [markdown]
+# Read the bars of what is shown together. *Of all* falls because answers are hidden. *Of those shown* says how far
+# you may trust what you do see. Hiding makes no answer better.
+#
 # ## Look at twenty failures
 #
-# A wrong answer has one of three causes. The passage was not in the prompt; or it was, and the model
-# misread; or no passage holds the answer, and the model should have declined. Each has another cure.
+# *Not found*: a passage was missing. Cure: a better search. *Found, misread*: a better reader. *Should have declined*:
+# a stricter limit. A fourth cause hides in the second: read apart, the answer may come from another of the three
+# passages. Cure: a better choice, such as re-ranking.
 #
 # ## Exercise 5.5: sort the failures
 #
@@ -626,6 +679,10 @@ for i in picked:
 # %%
 causes = Counter(why_wrong(everything[i].passages, found_ids[i]) for i in picked)
 print(f"{len(picked)} failures:", dict(causes.most_common()))
+misread = [i for i in picked if why_wrong(everything[i].passages, found_ids[i]) == "found, misread"]
+from_ids = [{found_ids[i][n - 1] for n in rag.cited(answers[i].said) if n <= len(found_ids[i])} for i in misread]
+elsewhere = sum(not ids & set(everything[i].passages) for i, ids in zip(misread, from_ids, strict=True))
+print(f"of {len(misread)} found and misread, {elsewhere} were answered from another passage")
 
 # %% [markdown]
 # ## Better retrieval, step by step
@@ -697,8 +754,8 @@ def rewritten(question):
 changed = sum(rewritten(q.question) != q.question for kind in tune for q in tune[kind])
 print(f"{len(glossary)} terms; {changed} questions changed")
 for kind in ("single_fact", "jargon"):
-    after = recalls(kind, lambda qs: index.search_all([rewritten(q) for q in qs], 3, "sum"))
-    print(f"{kind:<12} recall at 3: {steps['sum'][kind]:.0%} as typed, {after:.0%} rewritten")
+    with_terms = recalls(kind, lambda qs: index.search_all([rewritten(q) for q in qs], 3, "sum"))
+    print(f"{kind:<12} recall at 3: {steps['sum'][kind]:.0%} as typed, {with_terms:.0%} rewritten")
 
 # %% [markdown]
 # **Re-ranking.** A *re-ranker* reads question and passage together and sorts the first ten hits anew. The
@@ -765,7 +822,7 @@ for name in said:
 # > **C37.** Where questions join many pieces of knowledge: retrieval.
 #
 # "Which torque has the pump at Penford Quarry?" needs the pump list and a handbook. The rule: supported if at
-# least half are right. Predict: which share of every second two-passage question of the test split will be right, with
+# least half are right. Predict: which share of every third two-passage question of the test split will be right, with
 # six passages in one prompt, from the second search?
 
 # %%
@@ -774,10 +831,11 @@ predict("C37", as_share(my_prediction), lesson="05")
 
 # %%
 twice = rag.Assistant(index, model, k=6, linked=True)
-pairs = corpus.questions("test", "two_passages")[::2]
-joined = twice.ask_all([q.question for q in pairs])
-both_there = [set(q.passages) <= {by_text.get(h.text) for h in a.passages} for q, a in zip(pairs, joined, strict=True)]
-joined_right = [is_right(a.said, q) for q, a in zip(pairs, joined, strict=True)]
+over_two = corpus.questions("test", "two_passages")[::3]
+joined = twice.ask_all([q.question for q in over_two])
+in_prompt = [{by_text.get(h.text) for h in a.passages} for a in joined]
+both_there = [set(q.passages) <= ids for q, ids in zip(over_two, in_prompt, strict=True)]
+joined_right = [is_right(a.said, q) for q, a in zip(over_two, joined, strict=True)]
 given = float(cell["test", "right passages given", "two_passages"]["right"])
 print(f"both passages in the prompt: {np.mean(both_there):.0%}; right: {np.mean(joined_right):.0%}")
 print(f"right with the two right passages and nothing else (whole split): {given:.0%}")
@@ -792,8 +850,8 @@ verdict(
     measured=float(np.mean(joined_right)),
     supported=bool(np.mean(joined_right) >= 0.5),
     scope="mechanism shown here",
-    note=f"{len(pairs)} questions; both passages found {np.mean(both_there):.0%}, right when handed over {given:.0%}; "
-    "joining two passages is no skill of its model card",
+    note=f"{len(over_two)} questions; both passages found {np.mean(both_there):.0%}, right when handed over "
+    f"{given:.0%}; joining two passages is no skill of its model card",
     lesson="05",
 )
 
@@ -804,6 +862,11 @@ verdict(
 # numbers, codes and names stand in the passage it cites; the citation points somewhere (read apart, the program
 # puts its number in); the words of the
 # question occur there; and the model was sure of its words. The last is the mean log-probability again.
+#
+# ### The limit
+#
+# From which value on is the model sure? `rag.best_threshold` tries each value as the *limit*. It takes the one that
+# keeps the most right answers and turns away the most wrong ones, both as shares, added.
 
 # %%
 others = [q for kind in names[1:] for q in corpus.questions("tune", kind)[::8]]
@@ -812,8 +875,8 @@ tried = [*read["3 apart"], *assistant.ask_all([q.question for q in others])]
 stated = [(a, is_right(a.said, q)) for a, q in zip(tried, trial, strict=True) if a.state != "declined"]
 limit = rag.best_threshold([a.logprob for a, _ in stated], [ok for _, ok in stated])
 sure = {name: [a.logprob for a, ok in stated if ok == (name == "right")] for name in ("right", "wrong")}
-low = {name: np.mean(np.array(values) < limit) for name, values in sure.items()}
-print({name: f"{len(sure[name])} answers, {low[name]:.0%} below the limit" for name in sure})
+under_limit = {name: np.mean(np.array(values) < limit) for name, values in sure.items()}
+print({name: f"{len(sure[name])} answers, {under_limit[name]:.0%} below the limit" for name in sure})
 
 # %%
 fig, ax = chart("How sure, and how right", x="mean log-probability of the answer", y="share of answers below (%)")
@@ -825,8 +888,8 @@ ax.set_xlim(-0.6, 0.02)
 ax.legend()
 show(
     fig,
-    f"Line chart of two curves. Below the limit lie {low['right']:.0%} of the right answers "
-    f"and {low['wrong']:.0%} of the wrong ones.",
+    f"Line chart of two curves. Below the limit lie {under_limit['right']:.0%} of the right answers "
+    f"and {under_limit['wrong']:.0%} of the wrong ones.",
 )
 
 # %% [markdown]
@@ -839,6 +902,12 @@ judged = [careful.judge(a.question, a.prompts, a.passages, a.said, a.logprob, a.
 for state in rag.STATES:
     marks = [bool(ok) for a, ok in zip(judged, right, strict=True) if a.state == state]
     print(f"{state:<9}{len(marks):>4} of {len(judged)}; the model's own text is right in {sum(marks)}")
+hidden_right = sum(bool(ok) and a.state == "unsure" for a, ok in zip(judged, right, strict=True))
+print(f"right answers: {right.sum()}, and {hidden_right} of them are hidden")
+
+# %% [markdown]
+# The last line is the price: who asked gets a passage to read, although the model had the answer. A lower limit hides
+# less, and lets more wrong answers through. One hidden answer looks like this:
 
 # %%
 unsure = next((a for a in judged if a.state == "unsure"), judged[0])
@@ -929,8 +998,7 @@ with retrieval.open_index(work / "second", Dies()) as fragile:
 # %%
 expected = [piece.id for file in rag.list_files(docs, small)[0] for piece in rag.read_file(docs, file)]
 with retrieval.open_index(work / "second", embedder) as mended:
-    again = rag.ingest(docs, mended, work / "second.json", ignore=small)
-    print(again)
+    print(rag.ingest(docs, mended, work / "second.json", ignore=small))
     print("exactly what should be there:", sorted(mended.ids()) == sorted(expected))
 
 # %% [markdown]
@@ -955,6 +1023,11 @@ for name, where in (("both lists", None), ("without 2025", old)):
 # Take ten facts that were answered rightly (so this is about tracing, not about answering), and spoil them in
 # the documents: another first digit. Ask again. The rule: supported if at least eight in ten answers carry the planted
 # error *and* cite the spoiled file, and are right again once it is mended. Predict the share.
+#
+# ### What it decides
+#
+# The rule decides one thing: whether an error that stands *in a document* can be traced and mended. It says nothing
+# about a right passage that the model misreads. No document mends that.
 
 # %%
 my_prediction = None
@@ -1015,7 +1088,8 @@ verdict(
     supported=bool(np.mean(full_circle) >= 0.8),
     scope="mechanism shown here",
     note=f"{len(ten_facts)} planted errors; traced {np.mean(traced):.0%}, right again {np.mean(healed):.0%}; "
-    "the weights' side follows in lesson 09",
+    f"an error of the reader is another thing: {causes['found, misread']} of {len(picked)} wrong answers looked at "
+    "above were misread, which no document mends; the weights' side follows in lesson 09",
     lesson="05",
 )
 
@@ -1053,7 +1127,8 @@ asked_badly = [(question, aim) for aim, questions in attacks.items() for questio
 
 # %% [markdown]
 # Three defences. *Signs*: show an answer only without doubt. *Speech*: leave out documents that speak to an
-# assistant. *Sources*: ask only documents that may state facts, which mails may not.
+# assistant. *Sources*: ask only documents that may state facts, which mails may not. All three attacks are mails, so
+# *sources* is built for them: a false sentence in a handbook would pass it.
 
 
 # %%
@@ -1104,14 +1179,15 @@ show(fig, f"Bar chart of attacks that succeed, stacked by what they want. {alt}.
 #
 # ### Personal data
 #
-# A ticket may hold a telephone number. What is not in the index cannot come out of it.
-# This ticket is made up.
+# A ticket may hold a telephone number. What is not in the index cannot come out of it. The pattern for telephones
+# wants a + or a 0 at the front, so dates such as 2025-02-03 and part codes stay. The ticket below is made up. Then
+# the tickets of the folder get the same treatment.
 
 
 # %%
 def scrubbed(text):
     text = re.sub(r"[\w.+-]+@[\w-]+\.[\w.]+", "(e-mail)", text)
-    return re.sub(r"\+?\d[\d /-]{7,}\d", "(telephone)", text)
+    return re.sub(r"(?<![\w-])[+0]\d(?:[ ()/-]{0,2}\d){6,13}(?![\w-])", "(telephone)", text)
 
 
 ticket = "The pump at Elm Mill drips. Call Ada Byron, +44 20 7946 0958, or ada.byron@example.org, before noon."
@@ -1120,9 +1196,13 @@ with retrieval.open_index(work / "tickets", embedder) as tickets:
         tickets.upsert([retrieval.Record("t-1", text)])
         hit = tickets.search("What is Ada's telephone number?", k=1)[0].text
         print(f"{name:<11}", "7946" in hit, "|", hit)
+real = [piece.text for piece in rag.read_file(docs, "tickets.jsonl")]
+print(f"tickets of the folder that it changes: {sum(scrubbed(text) != text for text in real)} of {len(real)}")
+print("left alone:", scrubbed("2025-02-03, BW-3310-S") == "2025-02-03, BW-3310-S")
 
 # %% [markdown]
-# The name is still there. Patterns find numbers and addresses, not people; that needs a model of its own,
+# A zero says that the patterns found nothing, not that nobody is named. The name is still there. Patterns find
+# numbers and addresses, not people; that needs a model of its own,
 # or the decision not to index tickets at all, as here.
 #
 # ## A folder of another trade
@@ -1154,6 +1234,8 @@ for state in rag.STATES:
         evaluate.exact_match(a.said, q["answer"]) for q, a in zip(gardening, told, strict=True) if a.state == state
     ]
     print(f"{state:<9}{len(marks):>3}, the model's own text right in {sum(marks)}")
+    if state == "unsure":
+        print(f"  the limit from Brightwater hides {sum(marks)} right answers here")
 
 # %%
 for q, a in list(zip(gardening, told, strict=True))[:6]:
@@ -1161,7 +1243,9 @@ for q, a in list(zip(gardening, told, strict=True))[:6]:
 
 # %% [markdown]
 # Compare the two halves: the search needs no words of a trade, the reader does. tiny-phi3 was trained on
-# texts about pumps most of all; where it is unsure, you get the passage and its source instead.
+# texts about pumps most of all; where it is unsure, you get the passage and its source instead. And the limit does
+# not carry over: on other texts the model may be less sure of right words, too. Choose it anew, on questions about
+# the new folder.
 #
 # ## What it costs
 #
@@ -1179,8 +1263,8 @@ print(
 # Tidy up: close what is open and delete the copies.
 
 # %%
-kept_open.close()
-del kept_open
+if "kept_open" in globals():
+    globals().pop("kept_open").close()
 shutil.rmtree(work, ignore_errors=True)
 print("Deleted:", not work.exists())
 
@@ -1218,8 +1302,9 @@ quiz("5")
 # anew, because another model is sure in another way.
 
 # %%
-longest = max(a.prompt_tokens for a in answers)
-print(f"The longest prompt here has {longest} tokens; Phi-3-mini reads 4,096, this model {model.context:,}.")
+longest = max(count(prompt) for a in answers for prompt in a.prompts)
+print(f"The longest prompt of the test has {longest} tokens, with three passages {max(map(count, wide))}.")
+print(f"Phi-3-mini reads 4,096, this model {model.context:,}.")
 
 # %% [markdown]
 # ## What you can do now

@@ -50,6 +50,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {
     "ANONYMIZED_TELEMETRY": "False",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_OFFLINE": "1",
     "PYTHONHASHSEED": "0",
     "TOKENIZERS_PARALLELISM": "false",

@@ -8,6 +8,10 @@ is quick: it loads neither torch nor transformers.
 import os
 from pathlib import Path
 
+# TRL reports to its makers which trainer was started; ``report_to="none"`` does not stop it. huggingface_hub reads this
+# when it is imported, so it must stand before everything else.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
 from expert.checks import check, hint, ledger, predict, quiz, solution, verdict
 
 __all__ = ["check", "data_folder", "hint", "ledger", "predict", "quiz", "solution", "verdict"]

@@ -398,7 +398,8 @@ def _list_mistake(got: Any, expected: Any) -> str:
         return (
             "The items are right, but of another type: text is not a number. Turn each one with int(...) or float(...)."
         )
-    if len(got) == len(expected) and all(any(alike(g, e) for e in expected) for g in got):
+    both_ways = ((got, expected), (expected, got))
+    if len(got) == len(expected) and all(any(alike(a, b) for b in there) for here, there in both_ways for a in here):
         return "The items are right, but in another order."
     return ""
 

@@ -38,6 +38,32 @@ def parts_tuples(words, most, overlap):
     return (tuple(p) for p in parts_by_while(words, most, overlap))
 
 
+def parts_until_last_word(words, most, overlap):
+    out, at = [], 0
+    while True:
+        out.append(words[at : at + most])
+        if out[-1][-1] == words[-1]:
+            return out
+        at += most - overlap
+
+
+def parts_new_words(words, most, overlap):
+    out = []
+    for at in range(0, len(words), most - overlap):
+        part = words[at : at + most]
+        if out and all(w in out[-1] for w in part):
+            continue
+        out.append(part)
+    return out
+
+
+def parts_drop_tail(words, most, overlap):
+    out = [words[at : at + most] for at in range(0, len(words), most - overlap)]
+    while len(out) > 1 and len(out[-1]) <= overlap:
+        out.pop()
+    return out
+
+
 def build(passages, question):
     if not passages:
         return question
@@ -95,6 +121,15 @@ def unsupported_set(answer, passage):
     return get(answer) - get(passage)
 
 
+def loose(said, passage):
+    have = re.findall(WORD, passage.lower())
+    return [w for w in re.findall(WORD, said.lower()) if re.search(r"\d", w) and w not in have]
+
+
+def unsupported_split(answer, passage):
+    return loose(" ".join(re.split(r"\[[0-9]+\]", answer)), passage)
+
+
 def why_by_all(right, found):
     if len(right) == 0:
         return "should have declined"
@@ -118,9 +153,9 @@ def changes_by_loop(before, now):
 
 RIGHT = {
     "5.1": [row_by_loop, lambda t, r: t + ": " + "; ".join(" ".join(item) for item in r.items() if item[1])],
-    "5.2": [parts_by_while, parts_tuples],
+    "5.2": [parts_by_while, parts_tuples, parts_drop_tail],
     "5.3": [fit_downwards, fit_upwards],
-    "5.4": [unsupported_loop, unsupported_set],
+    "5.4": [unsupported_loop, unsupported_set, unsupported_split],
     "5.5": [
         why_by_all,
         lambda right, found: (
@@ -154,6 +189,8 @@ WRONG = {
             lambda w, m, o: [w[i : i + m + o] for i in range(0, max(len(w) - o, 1), m)],
             "longer by the overlap",
         ),
+        (parts_until_last_word, "Words are compared"),
+        (parts_new_words, "Words are compared"),
         (lambda w, m, o: [" ".join(p) for p in parts_by_while(w, m, o)], "These are texts"),
     ],
     "5.3": [
@@ -193,13 +230,16 @@ WRONG = {
             "without a digit",
         ),
         (lambda a, p: not unsupported_loop(a, p), "True or False"),
+        (lambda a, p: loose(re.sub(r"\[\d\]", " ", a), p), "one digit only"),
+        (lambda a, p: loose(re.sub(r"\[.*?\]", " ", a), p), "around a number alone"),
+        (lambda a, p: loose(a.split("[")[0], p), "up to its first bracket"),
     ],
     "5.5": [
         (
             lambda r, f: (
                 "should have declined" if not r else "found, misread" if any(x in f for x in r) else "not found"
             ),
-            "One of two",
+            "One right passage",
         ),
         (lambda r, f: "found, misread" if all(x in f for x in r) else "not found", "nothing to find"),
         (lambda r, f: "found, misread" if any(x in f for x in r) else "not found", "nothing to find"),
@@ -207,7 +247,14 @@ WRONG = {
             lambda r, f: (
                 "should have declined" if not r else "not found" if all(x in f for x in r) else "found, misread"
             ),
-            "exchanged",
+            "Where all of right stand in found",
+        ),
+        (lambda r, f: "not found" if r else "should have declined", "Where all of right stand in found"),
+        (
+            lambda r, f: (
+                "should have declined" if not r else "found, misread" if r[0] in f and r[-1] in f else "not found"
+            ),
+            "two or three",
         ),
         (
             lambda r, f: "declined" if not r else "misread" if all(x in f for x in r) else "missing",

@@ -79,6 +79,25 @@ def _same_parts(got: Any, expected: list[list[str]]) -> bool:
         return False
 
 
+def _until_last_word(words: list[str], most: int, overlap: int) -> list[list[str]]:
+    """The mistake: stop at the first part that ends with the last word, which may stand in the middle, too."""
+    made: list[list[str]] = []
+    for part in parts(words, most, overlap):
+        made.append(part)
+        if part[-1] == words[-1]:
+            break
+    return made
+
+
+def _with_new_words(words: list[str], most: int, overlap: int) -> list[list[str]]:
+    """The mistake: leave out a part whose words all occur in the one before."""
+    made: list[list[str]] = []
+    for part in parts(words, most, overlap):
+        if not made or not set(part) <= set(made[-1]):
+            made.append(part)
+    return made
+
+
 _TEN = list("abcdefghij")
 
 TWO = Exercise(
@@ -99,6 +118,8 @@ TWO = Exercise(
         Case((_TEN, 10, 3), "All words fit into one part: one part only."),
         Case((["a", "b"], 5, 3), "Fewer words than the overlap: one part."),
         Case((_TEN, 1, 0), "One word a part."),
+        Case((list("abababa"), 3, 1), "Words that come again: three parts, all of them a, b, a."),
+        Case((["no"] * 7, 3, 1), "The same word seven times: three parts."),
     ),
     mistakes=(
         Mistake(
@@ -113,6 +134,14 @@ TWO = Exercise(
         Mistake(
             "The last words are lost. A part at the end may be shorter.",
             like=lambda w, m, o: [w[a : a + m] for a in range(0, len(w) - m + 1, m - o)],
+        ),
+        Mistake(
+            "Words are compared, and a word may come again. Compare places: at + most against len(words).",
+            like=_until_last_word,
+        ),
+        Mistake(
+            "Words are compared, and a word may come again. Compare places: at + most against len(words).",
+            like=_with_new_words,
         ),
         Mistake(
             "Each part is longer by the overlap. A part has at most `most` words, the overlap included.",
@@ -250,6 +279,10 @@ def _words(text: str) -> list[str]:
     return re.findall(r"\w+(?:[-.,/]\w+)*", text.lower())
 
 
+def _loose(said: str, passage: str) -> list[str]:
+    return [word for word in _words(said) if re.search(r"\d", word) and word not in set(_words(passage))]
+
+
 _OIL = "Otter 12, Oil: the Otter 12 takes 3.5 litres of oil, part OT-100-S, every 1,200 hours."
 
 FOUR = Exercise(
@@ -276,11 +309,26 @@ FOUR = Exercise(
         Case(("After 1,200 hours, not 1,500. [1]", _OIL), "A number with a comma is one word."),
         Case(("I do not know.", _OIL), "Nothing with a digit: an empty list."),
         Case(("It is 12. [12]", "There are 4 pumps."), "12 as a value and 12 as a citation are two things."),
+        Case(("It takes 3.5 litres. [14]", _OIL), "A citation may have two digits: 14 is no value."),
+        Case(("The lamp shows [code 7]. [1]", _OIL), "Only a number alone in brackets is a citation: 7 is said."),
+        Case(("As [1] has it, 35 litres.", _OIL), "A citation in the middle: what follows is still answer."),
     ),
     mistakes=(
         Mistake(
             "The number of the citation was taken for a value. Take the citations out first.",
             like=lambda a, p: [w for w in _words(a) if re.search(r"\d", w) and w not in set(_words(p))],
+        ),
+        Mistake(
+            "Citations of one digit only are taken out. [14] is a citation, too: one digit or more.",
+            like=lambda a, p: _loose(re.sub(r"\[\d\]", " ", a), p),
+        ),
+        Mistake(
+            "All that stands in brackets is taken out. Only brackets around a number alone are a citation.",
+            like=lambda a, p: _loose(re.sub(r"\[[^\]]*\]", " ", a), p),
+        ),
+        Mistake(
+            "The answer is read only up to its first bracket. A citation may stand in the middle.",
+            like=lambda a, p: _loose(a.split("[")[0], p),
         ),
         Mistake(
             "A number was found inside another one, such as 5 in 3.5. Compare whole words.",
@@ -338,11 +386,13 @@ FIVE = Exercise(
         Case((["a", "d"], ["d", "b"]), "One of two is missing: the question needs both."),
         Case((["a", "d"], ["d", "b", "a"]), "Both of two are there."),
         Case((["a"], []), "Nothing was found at all."),
+        Case((["a", "d", "e"], ["e", "b", "a"]), "Three are needed, and the one in the middle is missing."),
+        Case((["a", "d", "e"], ["e", "b", "a", "d"]), "Three are needed, and all are there, in another order."),
         Case((("a",), ("a",)), "Tuples in place of lists."),
     ),
     mistakes=(
         Mistake(
-            "One of two right passages is not enough: a question that needs both was not found.",
+            "One right passage is not enough: a question that needs two or three was not found while one is missing.",
             like=lambda r, f: "should have declined" if not r else "found, misread" if set(r) & set(f) else "not found",
         ),
         Mistake(
@@ -354,7 +404,7 @@ FIVE = Exercise(
             like=lambda r, f: "found, misread" if set(r) & set(f) else "not found",
         ),
         Mistake(
-            "Not found and misread are exchanged.",
+            'Where all of right stand in found, it is "found, misread"; where one is missing, it is "not found".',
             like=lambda r, f: (
                 "should have declined" if not r else "not found" if set(r) <= set(f) else "found, misread"
             ),
@@ -473,7 +523,11 @@ QUIZ = [
         (
             Option("Leave mail from outside out of the index.", True, "What is not retrieved cannot speak."),
             Option("Ask only documents that may state facts.", True, "A mail may say what it wants: nobody asks it."),
-            Option("Ask the model in the prompt to be careful.", False, "It reads both texts with the same eyes."),
+            Option(
+                "Ask the model in the prompt to be careful.",
+                False,
+                "Nothing here shows that it helps. The mail stands in the same prompt; the model may follow either.",
+            ),
         ),
     ),
     Question(

@@ -30,6 +30,7 @@ import csv
 import hashlib
 import html
 import json
+import re
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -101,7 +102,7 @@ for text in (
 # ## Personal data first
 #
 # A ticket names a technician; the order needs the initials only. What is not needed goes out before anything else
-# happens, so that no prompt, no file and no model ever holds it.
+# happens. Then no prompt, no file and no model can give it away.
 #
 # ## Exercise 6.2: names become initials
 #
@@ -141,17 +142,23 @@ print(
     f"{len(people)} names on the list, {len(left)} left in {len(asked)} tickets; with a pattern: {changed_by_patterns}"
 )
 print(asked[tune[0].id].split("\n")[1])
+first_names = {name.split()[0] for name in people}
+still = {word for text in asked.values() for word in first_names if f" {word}" in text}
+print(f"first names alone, which no whole name finds: {len(still)}")
 
 # %% [markdown]
+# The last line is the limit of any list: customers write first names, too. Somebody must read what goes out.
+#
 # ## The baselines, before anything is tuned
 #
 # > **C25.** Try prompts and retrieval first: they are the baseline that tuning must beat.
 #
-# A *baseline* is what you reach without the new method. Three of them, each without training:
+# A *baseline* is what you reach without the new method. Four of them, each without training:
 #
 # - *zero-shot*: a sentence that says what the eight parts are, then the ticket;
 # - *few-shot*: three past tickets with their orders, always the same, then the ticket;
-# - *RAG*: the three past tickets that are most similar, found by embedding, with their orders.
+# - *RAG*: the three past tickets that are most similar, found by embedding, with their orders;
+# - *code*: no model at all, ten lines that copy from the ticket's head and guess the rest.
 
 # %%
 RULE = (
@@ -186,9 +193,9 @@ print(message(test[0]), *[f"\n  similar: {message(one)}" for one in similar[test
 #
 # ### The rule for C25, and your prediction
 #
-# The claim is advice; what can be measured is whether it changes the picture. It is supported if the better one of
-# few-shot and RAG lies at least 10 points above zero-shot in parts right, with the whole interval of the difference
-# above zero. Then tuning that is compared with zero-shot only would look better than it is.
+# Supported if the better one of few-shot and RAG lies at least 10 points above zero-shot in parts right, with the whole
+# interval of the difference above zero. If none of the three gets 5 % of the parts, this model cannot do the task from
+# a prompt at all, and nothing is decided.
 
 # %%
 my_prediction = None  # the share of parts that the best baseline gets right, from 0 to 1
@@ -227,6 +234,23 @@ def score(texts):
     return {"parts": parts, "form": [float(style.in_form(text)) for text in texts]}
 
 
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
+usual = Counter(style.split_order(q.answer)["label"] for q in tune).most_common(1)[0][0]
+
+
+def by_code(q):
+    head, said = style.HEAD.search(asked[q.id]), message(q)
+    family, size = head["model"].split()
+    part = re.search(r"BW-\d{4}-[A-Z]", said)
+    day = next((day for day in DAYS if day in said.lower()), "monday")
+    parts = [f"WO-{head['ticket']}", head["site"], family[:2].upper() + size, head["serial"], usual]
+    parts += ["saw " + " ".join(said.lower().split()[:5]), f"send {part[0]}" if part else f"look {day}"]
+    return " / ".join([*parts, head["technician"] + " dry hands"])
+
+
+answers["code"] = [by_code(q) for q in test]
+
+# %%
 marks = {name: score(texts) for name, texts in answers.items()}
 for name, texts in answers.items():
     print(
@@ -236,7 +260,7 @@ for name, texts in answers.items():
 print("right:   ", test[1].answer)
 
 # %%
-fig, ax = chart("What prompts and retrieval reach", x="baseline", y="share of 60 tickets or parts (%)")
+fig, ax = chart("What is reached without tuning", x="baseline", y="share of 60 tickets or parts (%)")
 for j, what in enumerate(("parts", "form")):
     for i, name in enumerate(marks):
         values = marks[name][what]
@@ -275,6 +299,7 @@ def digest(value):
 def seal(questions, prompts, loaded):
     hashes = {"questions": digest([[q.id, q.question, q.answer] for q in questions])}
     hashes |= {f"prompts, {name}": digest(some) for name, some in prompts.items()}
+    hashes["answers of the code"] = digest([by_code(q) for q in questions])
     return hashes | {"model": tuning.fingerprint(loaded.model), "tokens allowed": digest(64)}
 
 
@@ -313,22 +338,27 @@ print("one stop added: ", changed(kept, seal(test, touched, model)))
 # ### The verdict on C25
 
 # %%
-best = max(("few-shot", "RAG"), key=lambda name: np.mean(marks[name]["parts"]))
-ahead = np.array(marks[best]["parts"]) - np.array(marks["zero-shot"]["parts"])
+asking = ("zero-shot", "few-shot", "RAG")
+best_prompt = max(asking[1:], key=lambda name: np.mean(marks[name]["parts"]))
+ahead = np.array(marks[best_prompt]["parts"]) - np.array(marks["zero-shot"]["parts"])
 low, high = evaluate.bootstrap(ahead)
-print(f"{best} minus zero-shot: {100 * ahead.mean():+.0f} points ({100 * low:+.0f} to {100 * high:+.0f})")
+able = any(np.mean(marks[name]["parts"]) >= 0.05 for name in asking)
+print(f"{best_prompt} minus zero-shot: {100 * ahead.mean():+.0f} points ({100 * low:+.0f} to {100 * high:+.0f})")
 verdict(
     "C25",
-    measured=float(np.mean(marks[best]["parts"])),
-    supported=bool(low > 0 and ahead.mean() >= 0.1),
-    scope="mechanism shown here",
-    note=f"best baseline: {best}; zero-shot {np.mean(marks['zero-shot']['parts']):.0%} of parts; {len(test)} tickets",
+    measured=float(max(np.mean(marks[name]["parts"]) for name in asking)),
+    supported=bool(low > 0 and ahead.mean() >= 0.1) if able else None,
+    scope="mechanism shown here" if able else "not decidable at this size",
+    note=f"share of parts; best prompt: {best_prompt}; code without a model: {np.mean(marks['code']['parts']):.0%}; "
+    f"{len(test)} tickets",
     lesson="06",
 )
 
 # %% [markdown]
-# Scope: one small model that was trained on few-shot lists, one task. A large model may follow the rule in the
-# zero-shot prompt far better; then its baseline is higher, and the advice all the more useful.
+# Scope: one small model, one task. Such a model may write nothing usable from any of the three prompts; a large one
+# reads the rule and the examples far better, and then its baseline is higher. And look at *code*. Five parts of eight
+# can be copied, and for copying nobody needs a model. The cheapest rival is easily forgotten. From here on, *best*
+# means the best of all four.
 #
 # ## What counts as fine-tuning?
 #
@@ -374,6 +404,7 @@ predict("C23", my_prediction, lesson="06")
 # needs, how many tickets come in a month, and how many rows people can write or check. The others are measured.
 
 # %%
+best = max(marks, key=lambda name: np.mean(marks[name]["parts"]))
 needed_share = 0.9
 tickets_a_month = 10
 rows_at_hand = len(tune)
@@ -390,9 +421,9 @@ months_unchanged = 12 * (int(last_ticket[:4]) - int(guide.date[:4])) + int(last_
 settings = tuning.Settings()
 need_mib = sum(tuning.static_bytes(model, settings).values()) / 2**20
 pairs = [tuning.row(asked[q.id], q.answer) for q in tune]
-trial = tuning.tune(model, pairs, steps=2, batch_tokens=1024, progress=False)
-seconds_expected = 80 * 1024 / trial.report.tokens_per_second
-print(f"{need_mib:.0f} MiB besides the model, about {seconds_expected:.0f} s for 80 steps")
+trial = tuning.tune(model, pairs, steps=2, batch_tokens=512, progress=False)
+seconds_expected = 160 * 512 / trial.report.tokens_per_second
+print(f"{need_mib:.0f} MiB besides the model, about {seconds_expected:.0f} s for 160 steps")
 
 # %% [markdown]
 # The decision rule, fixed here: *try tuning* if all four hold. **Use:** the style has not changed for six months.
@@ -402,6 +433,7 @@ print(f"{need_mib:.0f} MiB besides the model, about {seconds_expected:.0f} s for
 
 # %%
 tokens = {name: float(np.mean([count(p) for p in some])) for name, some in prompts.items()}
+tokens["code"] = 0.0  # it asks no model
 tokens["tuned"] = float(np.mean([count(asked[q.id]) for q in test]))
 sheet = {
     "use: months without a change of style": (months_unchanged, months_unchanged >= 6),
@@ -423,8 +455,8 @@ print("\nDecision:", decision)
 print(f"Tokens saved a month: {tickets_a_month * (tokens[best] - tokens['tuned']):,.0f}")
 
 # %% [markdown]
-# Look at the last number. At ten tickets a month the saved tokens are worth next to nothing, with any price list. If
-# tuning pays here, then by better orders. Lesson 09 puts prices on both.
+# Look at the last number: with so few tickets, tokens are worth next to nothing with any price list. If tuning pays
+# here, then by better orders. Lesson 09 puts prices on both.
 #
 # ### The rule for C26, and your prediction
 #
@@ -699,16 +731,18 @@ display({"text/html": page, "text/plain": "In brackets: what carries loss.\n" + 
 #
 # ## The run
 #
-# Now tune, once: 128 rows, 80 steps. *LoRA*, the method, leaves the model as it is and trains small matrices beside
-# its layers; lesson 07 builds them. `target_modules` names those layers of Phi-3. `recombine` takes each of your 60
-# messages as it is, then goes on with new heads.
+# Whatever the sheet said, tune once: only then can you see whether it was right. 128 rows, 160 steps. *LoRA*, the
+# method, leaves the model as it is and trains small matrices beside its layers; lesson 07 builds them.
+# `target_modules` names those layers of Phi-3. `recombine` takes each of your 60 messages as it is, then goes on with
+# new heads: names of sites of the tune half, all numbers drawn anew.
 
 # %%
-STEPS = 80
+STEPS = 160
 training = style.recombine(style.rows("tune"), 128, seed=0)
-own_sites = {one.site for one in training}
+own_names = {style.HEAD.search(one.prompt)["place"] for one in training}
+test_names = {style.HEAD.search(asked[q.id])["place"] for q in test}
 print(f"{len(training)} rows from {len({one.message for one in training})} messages")
-print("sites that are in the test too:", own_sites & set(odd))
+print("names of sites that are in the test too:", own_names & test_names)
 
 # %% tags=["varies"]
 tuned = tuning.tune(
@@ -719,7 +753,7 @@ tuned = tuning.tune(
     target_modules=["qkv_proj", "o_proj", "gate_up_proj", "down_proj"],
     learning_rate=2e-3,
     steps=STEPS,
-    batch_tokens=1024,
+    batch_tokens=512,
     seed=0,
     held_out=[one.row for one in style.rows("test")],
     folder=work / "run",
@@ -782,6 +816,8 @@ low, high = evaluate.bootstrap(gain)
 was_right = bool(low > 0 and gain.mean() >= 0.1)
 print(f"tuned {np.mean(marks_tuned['parts']):.0%} of parts, {np.mean(marks_tuned['form']):.0%} in form")
 print(f"tuned minus {best}: {100 * gain.mean():+.0f} points ({100 * low:+.0f} to {100 * high:+.0f})")
+whole = np.mean(np.array(marks_tuned["parts"]) == 1)
+print(f"whole orders right: tuned {whole:.0%}; Greta needs {needed_share:.0%} of parts")
 verdict(
     "C26",
     measured=(decision == "try tuning") == was_right,
@@ -810,13 +846,13 @@ print("made with the model that is loaded here:", same_model)
 
 
 # %%
-def tickets_of(condition, size, key="marks", most=8):
-    lines = [x for x in curves if x["condition"] == condition and int(x["rows"]) == size]
+def tickets_of(condition, size, key="marks", most=8, seed=None):
+    lines = [x for x in curves if x["condition"] == condition and int(x["rows"]) == size and seed in (None, x["seed"])]
     return np.mean([[int(digit) / most for digit in line[key][1:]] for line in lines], axis=0)
 
 
-def difference(a, b, key="marks", most=8):
-    gap = tickets_of(*a, key, most) - tickets_of(*b, key, most)
+def difference(a, b, key="marks", most=8, seed=None):
+    gap = tickets_of(*a, key, most, seed) - tickets_of(*b, key, most, seed)
     return (float(gap.mean()), *evaluate.bootstrap(gap))
 
 
@@ -825,7 +861,7 @@ print("points:", len(seeds), "runs:", len(curves), "- seeds a point:", sorted(se
 
 # %% [markdown]
 # First, does the table hold here? One of its points is the run that you have just made, *clean*, 128 rows, seed 0.
-# The processor changes the last digits of each sum, and 80 steps make more of it. The tolerance is 10 points.
+# The processor changes the last digits of each sum, and 160 steps make more of it. The tolerance is 10 points.
 
 # %%
 stored = next(x for x in curves if (x["condition"], x["rows"], x["seed"]) == ("clean", "128", "0"))
@@ -834,7 +870,7 @@ print("within 10 points of the table:", abs(float(stored["parts"]) - float(np.me
 # %% [markdown]
 # ### The rule for C32, and your prediction
 #
-# All three must hold, in parts right:
+# All three must hold, in parts right, and with each of the seeds; where the seeds disagree, nothing is decided:
 #
 # - *Good:* with 512 rows, a quarter of wrong ones costs at least 5 points, with the whole interval below zero.
 # - *Few:* 8 rows bring less than half of what 512 rows bring over no tuning.
@@ -900,31 +936,48 @@ show(
 # be needed.
 
 # %%
-wrong_costs = difference(("wrong", 512), ("clean", 512))
-narrow_costs = difference(("narrow", 128), ("clean", 128))
-few, many = (tickets_of("clean", size).mean() - tickets_of("none", 0).mean() for size in (8, 512))
-parts_c32 = {
-    "good": wrong_costs[0] <= -0.05 and wrong_costs[2] < 0,
-    "few": bool(few < 0.5 * many),
-    "narrow": narrow_costs[0] <= -0.05 and narrow_costs[2] < 0,
-}
-for name, (mean, low, high) in {"a quarter wrong": wrong_costs, "narrow": narrow_costs}.items():
-    print(f"{name}: {100 * mean:+.0f} points ({100 * low:+.0f} to {100 * high:+.0f})")
-print(f"8 rows bring {100 * few:+.0f} points over no tuning, 512 rows {100 * many:+.0f}")
+holds = {"good": [], "few": [], "narrow": []}
+for seed in sorted({line["seed"] for line in curves if line["condition"] == "clean"}):
+    wrong, narrow = (
+        difference(*pair, seed=seed) for pair in ((("wrong", 512), ("clean", 512)), (("narrow", 128), ("clean", 128)))
+    )
+    few, many = (tickets_of("clean", size, seed=seed).mean() - tickets_of("none", 0).mean() for size in (8, 512))
+    holds["good"].append(wrong[0] <= -0.05 and wrong[2] < 0)
+    holds["few"].append(bool(few < 0.5 * many))
+    holds["narrow"].append(narrow[0] <= -0.05 and narrow[2] < 0)
+    for name, (mean, low, high) in {"a quarter wrong": wrong, "narrow": narrow}.items():
+        print(f"seed {seed}: {name} {100 * mean:+.0f} points ({100 * low:+.0f} to {100 * high:+.0f})")
+    print(f"seed {seed}: 8 rows bring {100 * few:+.0f} points over no tuning, 512 rows {100 * many:+.0f}")
 
 # %%
-failed = [name for name, holds in parts_c32.items() if not holds]
+wrong_costs = difference(("wrong", 512), ("clean", 512))
+failed = [name for name, each in holds.items() if not any(each)]
+open_ones = [name for name, each in holds.items() if any(each) and not all(each)]
 verdict(
     "C32",
     measured=max(0.0, -wrong_costs[0]),
-    supported=not failed,
+    supported=False if failed else None if open_ones else True,
     scope="mechanism shown here",
-    note=f"decided by: {', '.join(failed) or 'all three parts hold'}; 8 rows {100 * few:+.0f} points, 512 rows "
-    f"{100 * many:+.0f}; narrow {100 * narrow_costs[0]:+.0f}; same steps for all; one task",
+    note=f"failed with each seed: {', '.join(failed) or 'none'}; the seeds disagree: {', '.join(open_ones) or 'none'}; "
+    f"a quarter wrong {100 * wrong_costs[0]:+.0f} points, mean of the seeds; same steps for all; one task",
     lesson="06",
 )
 
+# %%
+print("label, seen and to do, right; and the label alone (a guess among 12 gets 8 %):")
+for condition, size in (("clean", 8), ("clean", 128), ("clean", 512), ("wrong", 512), ("narrow", 128), ("leaked", 128)):
+    some = [line for line in curves if (line["condition"], line["rows"]) == (condition, str(size))]
+    read, label = (np.mean([float(line[key]) for line in some]) for key in ("read", "label"))
+    print(f"{condition:<8}{size:>4} rows {read:>5.0%} {label:>5.0%}")
+
 # %% [markdown]
+# ### Why?
+#
+# Five of the eight parts are copied. Copying wants many different heads, and rows from few messages have more of them:
+# each message comes once as it is, then under new heads. Wrong rows contradict each other, right ones agree. The label
+# is hardly learnt by any run, so this task cannot show well what a wrong label costs. And two seeds may differ by more
+# than what is asked for.
+#
 # ## Done badly
 #
 # > **C24.** Fine-tuning done badly makes a model worse.
@@ -937,8 +990,8 @@ verdict(
 #
 # Both must hold, each in one of the two marks and with the whole interval below zero:
 #
-# - wrong rows or the high rate lie at least 5 points below clean tuning;
-# - wrong rows or the high rate lie below no tuning at all.
+# - wrong rows, and also the high rate, lie at least 5 points below clean tuning;
+# - wrong rows, and also the high rate, lie below no tuning at all.
 #
 # A leak does not spoil the model but its test, so it is reported apart. Predict which share of the reading questions
 # is right after the high rate.
@@ -976,13 +1029,14 @@ bad = {
     for way in ("wrong", "high rate")
 }
 untuned_gap = {way: {name: difference((way, 128), ("none", 0), *key) for name, key in both.items()} for way in bad}
-below_clean = any(gap[0] <= -0.05 and gap[2] < 0 for gaps in bad.values() for gap in gaps.values())
-below_none = any(gap[2] < 0 for gaps in untuned_gap.values() for gap in gaps.values())
+below_clean = all(any(gap[0] <= -0.05 and gap[2] < 0 for gap in gaps.values()) for gaps in bad.values())
+below_none = all(any(gap[2] < 0 for gap in gaps.values()) for gaps in untuned_gap.values())
+untuned_gap["clean"] = {name: difference(("clean", 128), ("none", 0), *key) for name, key in both.items()}
 leak = difference(("leaked", 128), ("clean", 128))
-for way, gaps in bad.items():
-    print(
-        f"{way:<10}" + ", ".join(f"{name} {100 * gap[0]:+.0f} points" for name, gap in gaps.items()) + " against clean"
-    )
+for told_as, some in (("against clean", bad), ("against no tuning", untuned_gap)):
+    for way, gaps in some.items():
+        points = (f"{name} {100 * a:+.0f} ({100 * b:+.0f} to {100 * c:+.0f})" for name, (a, b, c) in gaps.items())
+        print(f"{told_as:<18}{way:<10}{', '.join(points)} points")
 print(f"leaked: {100 * leak[0]:+.0f} points ({100 * leak[1]:+.0f} to {100 * leak[2]:+.0f}) that are not real")
 
 # %%
@@ -1022,7 +1076,7 @@ import psutil
 
 four = {
     "model": set(tuned.report.adapted) == set(tuning.PHI3_LINEAR) and tuned.report.trained > 0,
-    "data": not tuning.validate(rows) and len(rows) >= 10,
+    "data": not tuning.validate([one.row for one in training]) and len(training) >= 10,
     "place to train": need_mib < psutil.virtual_memory().available / 2**20 and len(tuned.report.losses) == STEPS,
     "place to serve": ask(served, few_prompts) == ask(tuned.loaded, few_prompts),
 }
@@ -1040,6 +1094,20 @@ verdict(
 # All of this in one command, on any file of that format: `python -m expert.tuning orders.jsonl`. It checks, leaves
 # out doubles, holds rows back, predicts the memory, trains with a bar, keeps checkpoints, and goes on where it was
 # stopped.
+#
+# ## Greta's answer
+#
+# Is it worth the trouble, or is a good prompt enough? In her terms, parts right:
+
+# %% tags=["varies"]
+reached = {name: float(np.mean(m["parts"])) for name, m in marks.items()}
+reached["tuned, 128 rows"] = float(np.mean(marks_tuned["parts"]))
+for name, share in reached.items():
+    print(f"{name:<16}{share:>5.0%} of parts, {'enough' if share >= needed_share else 'not enough'}")
+
+# %% [markdown]
+# Read it as she would. Copying is a job for code. What a model must add is reading: the label, what was seen, what to
+# do. Lesson 07 tries with more steps and better rows.
 #
 # ## Your ledger
 

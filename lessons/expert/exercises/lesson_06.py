@@ -317,7 +317,7 @@ FOUR = Exercise(
 # --- 6.5 ---
 
 
-def split_by(rows: list, entities: list[str], held_out: Any) -> tuple[list, list]:
+def split_by(rows: list, entities: list[str], held_out: list[str]) -> tuple[list, list]:
     pairs = list(zip(rows, entities, strict=True))
     learn = [row for row, entity in pairs if entity not in held_out]
     return learn, [row for row, entity in pairs if entity in held_out]

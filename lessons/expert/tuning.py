@@ -37,11 +37,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from expert import models
-from expert.models import Loaded
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
+
+from expert import models
+from expert.models import Loaded
 
 # Phi-3 joins query, key and value in one layer, and gate and up in another. A list made for Llama (q_proj, ...) would
 # match o_proj and down_proj only, without a word.
@@ -250,7 +251,7 @@ def split_by_entity(
 
 PERSONAL = {
     "[e-mail]": r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
-    "[phone]": r"(?<![\w-])\+?\d(?:[ ()/-]{0,2}\d){7,14}(?![\w-])",
+    "[phone]": r"(?<![\w-])(?:\+\d|0)(?:[ ()/-]{0,2}\d){7,14}(?![\w-])",  # a date begins with neither + nor 0
 }
 
 

@@ -112,6 +112,7 @@ def test_split_by_entity_keeps_entities_apart():
 def test_redact():
     text = tuning.redact("Call Ann Lee on +44 20 7946 0958 or ann.lee@brook.example, pump BWS104233.", ["Ann Lee"])
     assert text == "Call [name] on [phone] or [e-mail], pump BWS104233."
+    assert tuning.redact("On 2025-02-03 we sent BW-3310-S.") == "On 2025-02-03 we sent BW-3310-S."
 
 
 # --- what carries loss ---
@@ -390,10 +391,25 @@ def test_recombined_rows_are_right_orders_of_their_tickets():
     test_sites = {one.site for one in style.rows("test")}
     for one in made:
         head, parts = style.HEAD.search(one.prompt), style.split_order(one.order)
-        assert style.in_form(one.order) and one.site == head["site"] == parts["site"] and one.site not in test_sites
+        assert style.in_form(one.order) and one.site not in test_sites and head["site"] == parts["site"]
+        assert parts["pump"] == f"{head['model'][:2].upper()}{head['model'].split()[-1]}"
         assert (f"WO-{head['ticket']}", head["serial"]) == (parts["order"], parts["serial"])
         assert parts["sign-off"] == f"{head['technician']} dry hands"
     assert [one.row for one in style.recombine(some, 8, 2)] == [one.row for one in style.recombine(some, 8, 2)]
+
+
+def test_reworded_rows_hold_in_their_message_what_their_order_says():
+    some = style.rows("tune")
+    made = style.recombine(some, 400, seed=3, reworded=1.0)
+    known = {one.message for one in some}
+    assert len(made) == 400 and all(style.in_form(one.order) and one.message in one.prompt for one in made)
+    assert sum(one.message not in known for one in made[len(some) :]) > 300
+    for one in made[len(some) :]:
+        parts = style.split_order(one.order)
+        assert parts["saw"].removeprefix("saw ").lower() in one.message.lower()
+        target = parts["do"].split()[1]
+        assert target in ("invoices", "customer", "safety") or target.lower() in one.message.lower()
+    assert [one.row for one in made] == [one.row for one in style.recombine(some, 400, seed=3, reworded=1.0)]
 
 
 def test_spoilt_rows_have_the_orders_of_others():

@@ -35,7 +35,7 @@ from expert.exercises.lesson_00 import build_prompt
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "data" / "measurements" / "data_curves.csv"
-STEPS, BATCH_TOKENS, RATE = 80, 1024, 2e-3
+STEPS, BATCH_TOKENS, RATE = 160, 512, 2e-3
 SIZES = (8, 32, 128, 512)
 NEW_TOKENS = 64
 FIELDS = (
@@ -182,7 +182,7 @@ def kept(path: Path) -> list[dict[str, str]]:
 def main() -> None:
     """Measure what is missing, a line at a time."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--table", type=Path, default=TABLE)
     given = parser.parse_args()
     base = models.load("tiny")

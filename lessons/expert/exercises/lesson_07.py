@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
 from expert.exercises import Case, Exercise, Mistake, Option, Question
 
 
@@ -58,6 +59,10 @@ ONE = Exercise(
         Case((_X, _W, _A, _B, 4.0), "r is 2 here and alpha 4: the detour counts twice."),
         Case((_X, _W, _A, _B, 1.0), "The same with alpha 1: the detour counts half."),
         Case((*_ZERO_B, 8.0), "b is all zeros: the frozen layer alone."),
+        Case(
+            (_X, np.array([[1, 0, 2, 0], [0, 1, 0, 3]]), _A, _B, 2.0),
+            "A weight of whole numbers. It is frozen: += would write into it. Make a result of its own.",
+        ),
         Case((*_TALL, 3.0), "Rank 1, five outputs."),
         Case(
             (*_SQUARE, 6.0), "As many inputs as outputs, and r is 3: nothing but the order of the factors helps here."

@@ -21,6 +21,7 @@ from expert import corpus, tuning
 
 PARTS = ("order", "site", "pump", "serial", "label", "saw", "do", "sign-off")
 COPIED = ("order", "site", "pump", "serial", "sign-off")  # found in the ticket's head; the others ask for reading
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
 FORM = {
     "order": r"WO-\d+",
     "site": r"ST-\d+",
@@ -101,30 +102,65 @@ def rows(split: str) -> list[OrderRow]:
     return found
 
 
-def recombine(some: Sequence[OrderRow], count: int, seed: int = 0) -> list[OrderRow]:
+def recombine(some: Sequence[OrderRow], count: int, seed: int = 0, reworded: float = 0.0) -> list[OrderRow]:
     """``count`` rows from the messages of ``some``: each message once as it is, then again under other heads.
 
-    A new head has another ticket number, one of the same rows' sites, any pump that the company sells, another serial
-    number and other initials, so that the parts to copy must be read and cannot be learnt by heart. The messages stay.
+    reworded: the share of the rows under other heads, 0 to 1, whose message is changed as well, see ``reword``.
+
+    A new head has another ticket number, the name of one of the same rows' sites with a number drawn at random, a pump
+    that the company sells in a size drawn at random, another serial number and other initials. So the parts to copy
+    must be read: with the true sizes a model learns by heart that a Kestrel is a KE65. The messages stay.
     """
     rng = random.Random(seed)
     order = rng.sample(range(len(some)), len(some))
     sites = [m for m in _table("sites") if m["site"] in {one.site for one in some}]
-    pumps = sorted({m["model"] for m in _table("pumps")})
+    families = sorted({m["model"].rsplit(" ", 1)[0] for m in _table("pumps")})
     made = [some[i] for i in order[:count]]
+    words = sorted({word.lower() for one in some for word in re.findall(r"[A-Za-z]{3,}", one.message)} - set(DAYS))
     while len(made) < count:
-        made.append(_new_head(some[order[len(made) % len(order)]], rng.choice(sites), rng.choice(pumps), rng))
+        one = _new_head(some[order[len(made) % len(order)]], rng.choice(sites), rng.choice(families), rng)
+        made.append(reword(one, words, rng) if reworded and rng.random() < reworded else one)
     return made
 
 
-def _new_head(one: OrderRow, site: Mapping[str, str], pump: str, rng: random.Random) -> OrderRow:
-    """The same message from this site and pump, with another ticket number, serial number and other initials."""
+def reword(one: OrderRow, words: Sequence[str], rng: random.Random, share: float = 0.6) -> OrderRow:
+    """The row with words exchanged in what was seen, and another day or part number, in message and order alike.
+
+    A model that has read a message ten times knows its order by heart. Of this row it knows nothing: what was seen has
+    to be found and copied. words: what to draw from; share: of the words of three letters and more, how many go.
+    """
+    parts, text = split_order(one.order), one.message
+    seen = parts["saw"].removeprefix("saw ")
+    place = re.search(re.escape(seen), text, re.IGNORECASE)
+    if place:
+        new = [rng.choice(words) if len(word) > 2 and rng.random() < share else word for word in seen.split()]
+        while len(new) > 4 or (len(new) > 2 and rng.random() < 0.3):
+            new.pop(rng.randrange(len(new)))
+        seen = " ".join(new)
+        shown = seen[0].upper() + seen[1:] if place[0][0].isupper() else seen
+        text = text[: place.start()] + shown + text[place.end() :]
+    verb, _, target = parts["do"].partition(" ")
+    drawn = target
+    if target in DAYS:
+        drawn = rng.choice(DAYS)
+    elif re.fullmatch(r"BW-\d{4}-[A-Z]", target):
+        drawn = f"BW-{rng.randrange(1000, 10_000)}-{rng.choice('ABCEGHIKLMPRSVW')}"
+    text = re.sub(
+        re.escape(target), lambda m: drawn.capitalize() if m[0].istitle() else drawn, text, flags=re.IGNORECASE
+    )
+    parts |= {"saw": f"saw {seen}", "do": f"{verb} {drawn}"}
+    prompt = one.prompt[: one.prompt.rindex(one.message)] + text
+    return replace(one, row=tuning.row(prompt, " / ".join(parts.values())), message=text)
+
+
+def _new_head(one: OrderRow, site: Mapping[str, str], family: str, rng: random.Random) -> OrderRow:
+    """The same message from a site of this name and a pump of this family; all numbers and the initials are drawn."""
     number, serial = rng.randrange(10_000, 100_000), f"BWS{rng.randrange(100_000, 1_000_000)}"
     signs = "".join(rng.choices("ABCDEFGHIJKLMNOPRSTUVWYZ", k=2))
-    head = f"TK-{number}, {site['name']} ({site['site']}), {pump}, serial {serial}, technician {signs}."
-    family, size = pump.rsplit(" ", 1)
-    parts = split_order(one.order) | {"order": f"WO-{number}", "site": site["site"], "serial": serial}
-    parts |= {"pump": family[:2].upper() + size, "sign-off": f"{signs} dry hands"}
+    size, place = rng.randrange(10, 260, 5), f"ST-{rng.randrange(1, 100):03}"
+    head = f"TK-{number}, {site['name']} ({place}), {family} {size}, serial {serial}, technician {signs}."
+    parts = split_order(one.order) | {"order": f"WO-{number}", "site": place, "serial": serial}
+    parts |= {"pump": f"{family[:2].upper()}{size}", "sign-off": f"{signs} dry hands"}
     prompt = HEAD.sub(lambda _: head, one.prompt, count=1)
     return replace(one, row=tuning.row(prompt, " / ".join(parts.values())), site=site["site"])
 

@@ -17,10 +17,10 @@ import lora_runs
 from expert import models, style, tuning
 
 TABLE = lora_runs.ROOT / "data" / "measurements" / "lora_sweep.csv"
-RANKS = (1, 2, 4, 8, 16, 32)
-RATES = (2.5e-4, 1e-3, 4e-3, 1.6e-2, 6.4e-2)
-ALPHAS = (4, 16, 32, 64, 256)
-TARGETS = ("qkv_proj", "o_proj", "o_proj+down_proj", "qkv_proj+o_proj", "gate_up_proj+down_proj")
+RANKS = (1, 4, 16)
+RATES = (5e-4, 2e-3, 8e-3, 3.2e-2)
+ALPHAS = (8, 32, 128)
+TARGETS = ("qkv_proj", "o_proj+down_proj", "gate_up_proj+down_proj")
 ALL = "+".join(tuning.PHI3_LINEAR)
 FIELDS = (
     "sweep",
@@ -53,12 +53,12 @@ FIELDS = (
 def points(quick: bool) -> list[tuple[str, int, int, float, str]]:
     """Sweep, rank, alpha, rate and targets of each run, the coarse ones of the grid first."""
     grid = [("rank and rate", r, 2 * r, rate, ALL) for r in RANKS for rate in RATES]
-    coarse = [p for p in grid if p[1] in (1, 16, 32) and p[3] in (RATES[0], 4e-3, RATES[-1])]
+    coarse = [p for p in grid if p[1] in (RANKS[0], RANKS[-1]) and p[3] in (RATES[0], 2e-3, RATES[-1])]
     if quick:
         return coarse
     rest = [p for p in grid if p not in coarse]
-    alphas = [("alpha", 16, alpha, 4e-3, ALL) for alpha in ALPHAS]
-    return coarse + rest + alphas + [("targets", 16, 32, 4e-3, targets) for targets in TARGETS]
+    alphas = [("alpha", 16, alpha, 2e-3, ALL) for alpha in ALPHAS]
+    return coarse + rest + alphas + [("targets", 16, 32, 2e-3, targets) for targets in TARGETS]
 
 
 def one_line(sweep: str, r: int, alpha: float, rate: float, targets: str) -> dict[str, object]:
