@@ -336,6 +336,12 @@ def test_layers_in_a_fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- the benchmarks ----------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def beside_the_scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script finds what lies beside it, as when it is run."""
+    monkeypatch.syspath_prepend(Path(__file__).parent / "benchmarks")
+
+
 def script(name: str):
     """One of the scripts in tests/benchmarks, as a module."""
     path = Path(__file__).parent / "benchmarks" / f"{name}.py"

@@ -19,19 +19,14 @@ Each line is written as soon as it is measured, and a line that is there is not 
 from __future__ import annotations
 
 import argparse
-import csv
-import os
-import platform
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import psutil
 from expert import corpus, evaluate, models, style, tuning
 from expert.exercises.lesson_00 import build_prompt
+from measured_lines import about, kept, write
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "data" / "measurements" / "data_curves.csv"
@@ -149,36 +144,6 @@ def one_point(base: models.Loaded, condition: str, count: int, seed: int) -> dic
     )
 
 
-def about(base: models.Loaded) -> dict[str, str]:
-    """Model, machine, versions, day and script of a line."""
-    packages = "; ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft"))
-    memory = round(psutil.virtual_memory().total / 2**30)
-    return {
-        "model": tuning.fingerprint(base.model),
-        "machine": f"{os.cpu_count()} cores of {_processor()}; {memory} GiB; {platform.system()}",
-        "versions": f"python {platform.python_version()}; {packages}",
-        "date": datetime.now(UTC).date().isoformat(),
-        "script": "tests/benchmarks/data_curves.py",
-    }
-
-
-def _processor() -> str:
-    """The processor's name, where the system says it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def kept(path: Path) -> list[dict[str, str]]:
-    """The lines of a table, none where it is not there."""
-    if not path.is_file():
-        return []
-    with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def main() -> None:
     """Measure what is missing, a line at a time."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -186,19 +151,15 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=TABLE)
     given = parser.parse_args()
     base = models.load("tiny")
-    common = about(base)
+    common = about("data_curves.py")
     lines = [line for line in kept(given.table) if line["model"] == common["model"]]
     done = {(line["condition"], int(line["rows"]), int(line["seed"])) for line in lines}
-    given.table.parent.mkdir(parents=True, exist_ok=True)
     for point in points(given.seeds):
         if point in done:
             continue
         began = time.perf_counter()
         lines.append(one_point(base, *point) | common)
-        with open(given.table, "w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(lines)
+        write(given.table, FIELDS, lines)
         line, took = lines[-1], time.perf_counter() - began
         print(*point, f"parts {line['parts']:.0%}, line {line['line']:.0%}, {took:.0f} s", flush=True)
 

@@ -21,10 +21,7 @@ day only.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import os
-import platform
 import random
 import resource
 import subprocess
@@ -32,15 +29,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import psutil
 import torch
 from expert import corpus, evaluate, models, style, tuning
 from expert.exercises.lesson_00 import build_prompt
+from measured_lines import about, kept, write
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "data" / "measurements" / "lora_runs.csv"
@@ -312,47 +307,6 @@ def alone(script: Path, *arguments: object) -> dict[str, object]:
     if done.returncode:
         raise RuntimeError(f"{' '.join(command[1:])} failed:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
-
-
-def about(script: str) -> dict[str, str]:
-    """Model, machine, versions, day and script of a line."""
-    names = ("torch", "transformers", "peft", "sentence-transformers")
-    memory = round(psutil.virtual_memory().total / 2**30)
-    return {
-        "model": tuning.fingerprint(models.load("tiny").model),
-        "machine": f"{os.cpu_count()} cores of {_processor()}; {memory} GiB; {platform.system()}",
-        "versions": f"python {platform.python_version()}; " + "; ".join(f"{name} {version(name)}" for name in names),
-        "date": datetime.now(UTC).date().isoformat(),
-        "script": f"tests/benchmarks/{script}",
-    }
-
-
-def _processor() -> str:
-    """The processor's name, where the system says it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def kept(path: Path) -> list[dict[str, str]]:
-    """The lines of a table, none where it is not there."""
-    if not path.is_file():
-        return []
-    with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def write(path: Path, fields: Sequence[str], lines: Sequence[dict]) -> None:
-    """The whole table, put in place at once, so that a stop leaves the one before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    made = path.with_suffix(".new")
-    with open(made, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, fields, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
-    made.replace(path)
 
 
 def fill(

@@ -15,7 +15,6 @@ out making the batch; ours includes it.
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import platform
 import statistics
@@ -29,6 +28,7 @@ import numpy as np
 import psutil
 import torch
 from expert import corpus, models
+from measured_lines import processor, write
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 
@@ -218,20 +218,7 @@ def store(rows: list[dict], table: Path) -> None:
         "date": datetime.now(UTC).date().isoformat(),
         "script": "tests/benchmarks/lora_step.py",
     }
-    table.parent.mkdir(parents=True, exist_ok=True)
-    with open(table, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [*rows[0], *about], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(row | about for row in rows)
-
-
-def processor() -> str:
-    """The processor's name, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    write(table, [*rows[0], *about], [row | about for row in rows])
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
     python tests/benchmarks/lora_sweep.py --quick  the corners and the middle of the grid only
 
 Rows, steps and batch are those of lora_runs.py. "rank and rate" is the grid of the heat map, with alpha = 2 r. "alpha"
-and "targets" change one setting of its middle. One seed: neighbours that differ by a few points are not different.
+and "targets" change one setting of rank 16 at 2e-3. One seed: neighbours that differ by a few points are not different.
 """
 
 from __future__ import annotations
