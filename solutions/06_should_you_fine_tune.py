@@ -198,7 +198,7 @@ print(message(test[0]), *[f"\n  similar: {message(one)}" for one in similar[test
 # a prompt at all, and nothing is decided.
 
 # %%
-my_prediction = None  # the share of parts that the best baseline gets right, from 0 to 1
+my_prediction = None  # the share of parts that the best of zero-shot, few-shot and RAG gets right, from 0 to 1
 predict("C25", as_share(my_prediction), lesson="06")
 
 # %%
@@ -539,18 +539,31 @@ print(f"{len(rows_with_doubles)} rows, {len(unique)} without doubles")
 
 # %% [markdown]
 # What is worded a little differently needs embeddings. The heads of two tickets are always alike, so compare the
-# customers' messages only. Here are the nearest pairs among all 120, and whether the two lie in different halves.
+# customers' messages only. To see whether the search finds what it should, two messages are planted that say again,
+# in other words, what numbers 25 and 49 of the list say (counted from 0).
 
 # %%
 everyone = tune + test
-near = tuning.near_duplicates([message(q) for q in everyone], embedder, threshold=0.5)
-for i, j, cosine in near[:4]:
+reworded = [
+    "The quarry floor pump will not start and water is up to the second bench. Nobody gets at the drill. On monday.",
+    "I know that it pumps hot water, but by now the motor is hotter than the water. Paint blisters. On monday, please.",
+]
+with_planted = [message(q) for q in everyone] + reworded
+near = tuning.near_duplicates(with_planted, embedder, threshold=0.5)
+alike = sorted((i, j) for i, j, cosine in near if cosine >= 0.9)
+print("at 0.9 or more:", alike, "- the two planted ones and no others:", alike == [(25, 120), (49, 121)])
+
+# %% [markdown]
+# And the nearest pairs among the 120 themselves: do the two lie in different halves?
+
+# %%
+for i, j, cosine in [pair for pair in near if pair[1] < len(everyone)][:4]:
     halves = "one in each half" if everyone[i].split != everyone[j].split else "same half"
-    print(f"{cosine:.2f} ({halves})\n    {message(everyone[i])[:100]}\n    {message(everyone[j])[:100]}")
+    print(f"{cosine:.2f} ({halves})\n    {with_planted[i][:100]}\n    {with_planted[j][:100]}")
 
 # %%
 fig, ax = chart("How alike are two tickets?", x="cosine of two messages", y="pairs of tickets")
-vectors = embedder.encode([message(q) for q in everyone], normalize_embeddings=True, show_progress_bar=False)
+vectors = embedder.encode(with_planted[:120], normalize_embeddings=True, show_progress_bar=False)
 cosines = (vectors @ vectors.T)[np.triu_indices(len(everyone), k=1)]
 ax.hist(cosines, bins=np.linspace(-0.2, 1, 49), color=COLOURS[0])
 ax.axvline(0.9, color=COLOURS[1], linestyle=LINES[1], label="0.9: look at these")
@@ -563,8 +576,8 @@ show(
 )
 
 # %% [markdown]
-# Each of these messages was written by hand, so few are alike. In a real folder look at the pairs above 0.9 yourself:
-# a customer who writes the same each month is no error, a copied row is.
+# Each of these messages was written by hand, to be unlike the others. In a real folder look at the pairs above 0.9
+# yourself: a customer who writes the same each month is no error, a copied row is.
 #
 # ## Split by what rows share
 #
@@ -899,7 +912,7 @@ ax.axhline(100 * np.mean(marks[best]["parts"]), color="0.5", linestyle="--", lab
 ax.set_xscale("log", base=2)
 ax.set_xticks((8, 32, 128, 512), labels=("8", "32", "128", "512"))
 ax.set_ylim(0, 105)
-ax.legend(fontsize=9, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+fig.legend(fontsize=9, ncols=3, loc="outside lower center")
 alt = ", ".join(f"{s} clean rows {tickets_of('clean', s).mean():.0%}" for s in (8, 32, 128, 512))
 show(
     fig,
@@ -913,6 +926,7 @@ show(
 
 # %%
 fig, ax = chart("What more rows teach", x="rows to learn from", y="parts right (%)")
+told = []
 for j, (key, name) in enumerate({"copied": "copied from the head", "read": "label, seen, to do"}.items()):
     means = [
         100 * np.mean([float(x[key]) for x in curves if (x["condition"], x["rows"]) == ("clean", str(size))])
@@ -920,20 +934,17 @@ for j, (key, name) in enumerate({"copied": "copied from the head", "read": "labe
     ]
     ax.plot((8, 32, 128, 512), means, color=COLOURS[j], marker=MARKERS[j], linestyle=LINES[j], label=name)
     for size, mean in zip((8, 32, 128, 512), means, strict=True):
-        ax.annotate(f"{mean:.0f}", (size, mean + 2), ha="center")
+        ax.annotate(f"{mean:.0f}", (size, mean + 3), ha="center")
+    told.append(f"{name} " + ", ".join(f"{mean:.0f}" for mean in means) + " %")
 ax.set_xscale("log", base=2)
 ax.set_xticks((8, 32, 128, 512), labels=("8", "32", "128", "512"))
 ax.set_ylim(0, 110)
 ax.legend(loc="upper center", ncols=2, bbox_to_anchor=(0.5, -0.16))
-show(
-    fig,
-    f"Line chart of the last two points: with 128 and 512 rows, label, seen and to do reach {means[-2]:.0f} and "
-    f"{means[-1]:.0f} % right; the copied parts lie above.",
-)
+show(fig, f"Line chart, right with 8, 32, 128 and 512 rows: {'; '.join(told)}.")
 
 # %% [markdown]
-# Rows that repeat the same messages can teach only what differs between them. For the other parts, new tickets would
-# be needed.
+# Above 60 rows the messages repeat. More rows then teach mainly what still differs between them, the heads. For the
+# other parts, new tickets would be needed.
 
 # %%
 holds = {"good": [], "few": [], "narrow": []}
@@ -963,19 +974,28 @@ verdict(
     lesson="06",
 )
 
+# %% [markdown]
+# One part, the label, has a floor for which no ticket is read: always name the tune half's most frequent label (the
+# first of equals), as *code* does. How often is that right in the test half, and which runs get at least twice as far?
+
 # %%
-print("label, seen and to do, right; and the label alone (a guess among 12 gets 8 %):")
+guessed = np.mean([style.split_order(q.answer)["label"] == usual for q in test])
+print(f"always {usual}: {guessed:.0%} of {len(test)} test labels right")
+print("\nright:         label, seen, to do   label alone")
+learnt = []
 for condition, size in (("clean", 8), ("clean", 128), ("clean", 512), ("wrong", 512), ("narrow", 128), ("leaked", 128)):
     some = [line for line in curves if (line["condition"], line["rows"]) == (condition, str(size))]
     read, label = (np.mean([float(line[key]) for line in some]) for key in ("read", "label"))
-    print(f"{condition:<8}{size:>4} rows {read:>5.0%} {label:>5.0%}")
+    learnt += [f"{condition} {size}"] if label >= 2 * guessed else []
+    print(f"{condition:<8}{size:>4} rows {read:>15.0%} {label:>13.0%}")
+print("labels right at least twice as often as by the guess:", ", ".join(learnt) or "in none of these runs")
 
 # %% [markdown]
 # ### Why?
 #
-# Five of the eight parts are copied. Copying wants many different heads, and rows from few messages have more of them:
-# each message comes once as it is, then under new heads. Wrong rows contradict each other, right ones agree. The label
-# is hardly learnt by any run, so this task cannot show well what a wrong label costs. And two seeds may differ by more
+# Five of the eight parts are copied. Copying wants many different heads, and rows from few messages have more that are
+# drawn anew, 120 of 128 against 68: so they need not be worse. Wrong rows contradict each other, right ones agree.
+# Where the label is no better than a guess, nothing shows what a wrong label costs. And two seeds may differ by more
 # than what is asked for.
 #
 # ## Done badly
@@ -984,7 +1004,7 @@ for condition, size in (("clean", 8), ("clean", 128), ("clean", 512), ("wrong", 
 #
 # Three ways to do it badly, each with 128 rows: a quarter of the orders wrong; fifty times the learning rate (how far
 # each step goes); and a leak, with messages of the test among the rows. Two marks for each: orders, and *reading*, 40
-# questions with the right passage in the prompt, as in lesson 00. The model could do that before.
+# questions with the right passage in the prompt, as in lesson 00. For that the model was trained before.
 #
 # ### The rule for C24, and your prediction
 #
@@ -1015,7 +1035,7 @@ for j, (name, (key, most)) in enumerate(both.items()):
         told.append(f"{way}, {name} {mean:.0f} %")
 ax.set_xticks(range(len(ways)), labels=["not tuned", "clean", "a quarter\nwrong", "rate\ntoo high", "leaked"])
 ax.set_ylim(0, 112)
-ax.legend(ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.22))
+fig.legend(ncols=2, loc="outside lower center")
 show(fig, f"Bar chart with 95 % intervals: {'; '.join(told)}.")
 
 # %% [markdown]
@@ -1037,7 +1057,7 @@ for told_as, some in (("against clean", bad), ("against no tuning", untuned_gap)
     for way, gaps in some.items():
         points = (f"{name} {100 * a:+.0f} ({100 * b:+.0f} to {100 * c:+.0f})" for name, (a, b, c) in gaps.items())
         print(f"{told_as:<18}{way:<10}{', '.join(points)} points")
-print(f"leaked: {100 * leak[0]:+.0f} points ({100 * leak[1]:+.0f} to {100 * leak[2]:+.0f}) that are not real")
+print(f"leaked against clean, in orders: {100 * leak[0]:+.0f} points ({100 * leak[1]:+.0f} to {100 * leak[2]:+.0f})")
 
 # %%
 after_high_rate = float(tickets_of("high rate", 128, "reading_marks", 1).mean())
@@ -1047,7 +1067,7 @@ verdict(
     supported=bool(below_clean and below_none),
     scope="mechanism shown here",
     note=f"below clean tuning: {below_clean}, below no tuning: {below_none}; reading not tuned "
-    f"{tickets_of('none', 0, 'reading_marks', 1).mean():.0%}; a leak adds {100 * leak[0]:+.0f} points to the test",
+    f"{tickets_of('none', 0, 'reading_marks', 1).mean():.0%}; leaked against clean {100 * leak[0]:+.0f} points",
     lesson="06",
 )
 

@@ -28,6 +28,7 @@
 # %%
 import gc
 import time
+import warnings
 from collections import Counter
 from statistics import NormalDist
 
@@ -348,20 +349,20 @@ def in_4_bits(double, compute):
 
 
 # %% [markdown]
-# One trap stands in the next cell. On processors that compute in bfloat16, bitsandbytes rearranges the stored weights
-# of a 4-bit layer when it first answers, to be faster. Training cannot go back through weights in that order: most
-# adapters then get no gradient any more, and only a warning says so. So it is switched off in each such layer, right
-# after loading.
+# One trap stands in the next cell. On processors with bfloat16 instructions, bitsandbytes rearranges the stored weights
+# of a 4-bit layer when it first answers, to be faster. No gradient goes back through weights in that order. Fresh
+# adapters then get none or only a part, trained ones a wrong one, and only a warning says so. So it is switched off in
+# each such layer, right after loading.
 
 
 # %%
-def load_base(scheme, dtype):
+def load_base(scheme, dtype, rearranged=False):
     settings = {"8-bit": BitsAndBytesConfig(load_in_8bit=True), "NF4": in_4_bits(False, dtype)}
     settings["NF4 double"] = in_4_bits(True, dtype)
     rounding = {"quantization_config": settings[scheme]} if scheme in settings else {}
     model = AutoModelForCausalLM.from_pretrained(SOURCE, dtype=dtype, device_map={"": DEVICE}, **rounding)
     for module in model.modules():
-        if isinstance(module, bnb.nn.Linear4bit):
+        if isinstance(module, bnb.nn.Linear4bit) and not rearranged:
             module.support_avx512bf16_for_cpu = False
     return model
 
@@ -377,8 +378,8 @@ print("not rounded:", sorted({n.split(".")[-2] for n, p in base.named_parameters
 picture(
     "08-qlora.svg",
     "Drawing: the input goes two ways, through the frozen 4-bit layer, whose weights are written out in 16 bits for "
-    "the moment, and through the adapter's A and B in 32 bits; both are added. The gradient passes through the frozen "
-    "layer; only A and B keep it.",
+    "the moment, and through the adapter's A and B in 32 bits; both are added. The gradient of the loss goes back "
+    "through the frozen layer, whose weights are not updated, and through B and A, which are.",
 )
 
 # %% [markdown]
@@ -418,8 +419,8 @@ print(f"NF4 double / 16-bit: {base_share:.2f}")
 #
 # ## Two tasks
 #
-# Mateo's task is that of lesson 07: a ticket comes in, a work order in the house style goes out. tiny-phi3 has never
-# seen that style.
+# Mateo's task is that of lesson 07: a ticket comes in, a work order in the house style goes out. tiny-phi3 was not
+# trained on that style.
 
 # %%
 tokenizer = AutoTokenizer.from_pretrained(SOURCE)
@@ -495,8 +496,8 @@ def to_3_bits(model):
 
 
 # %%
-def with_adapter(scheme):
-    model = load_base(scheme, WORK)
+def with_adapter(scheme, rearranged=False):
+    model = load_base(scheme, WORK, rearranged)
     if scheme == "3-bit":
         to_3_bits(model)
     torch.manual_seed(0)
@@ -538,16 +539,16 @@ predict("C42", as_number(my_prediction, low=-90), lesson="08")
 #
 # ### Three bits beside it
 #
-# Three bits are shown too, to see what an adapter does about a damage that is visible. They do not decide.
+# Three bits are shown too, to see what an adapter does about more damage. They do not decide.
 #
 # (First it was to decide where NF4 spoils nothing; but the claim does not speak of 3 bits. That run had 12 batches of
 # reading, the one below has 24.)
 #
-# Predict: which share of the loss that *3 bits* add will be left? From 0 to 1.
+# Predict: which share of the loss that *3 bits* add will be left? 0: nothing; 1: all of it; above 1: it grows.
 
 # %%
 my_prediction = None
-predict("C43", as_share(my_prediction), lesson="08")
+predict("C43", as_number(my_prediction, low=0), lesson="08")
 
 # %% [markdown]
 # ### Before training
@@ -578,8 +579,8 @@ for task in TASKS:
     print(f"{task:<8}", ", ".join(f"{s} {before[task, s].mean():.2f}" for s in SCHEMES))
 
 # %% [markdown]
-# Compare the two lines. On reading, coarser rounding should cost more. On work orders no base knows the form yet, so
-# what rounding changes there says little.
+# Compare the two lines. On reading, coarser rounding should cost more. On work orders no base has learnt this house's
+# form yet, so what rounding changes there says little.
 
 # %% tags=["varies"]
 damage = {scheme: before["reading", scheme] - before["reading", "16-bit"] for scheme in SCHEMES}
@@ -652,27 +653,43 @@ show(fig, f"Line chart of the training loss on the batches of work orders, first
 # %% [markdown]
 # ### Training goes on after answering
 #
-# Remember the trap. Let the NF4 model write something, then train once more. Do the same adapters get a gradient as
-# before? (Twelve small batches of work orders are a start and no more, so do not expect a good order.)
+# Remember the trap. Let the NF4 model write something, then take the gradient of the same batch again. It must be the
+# one from before; the tolerance is 1 % of its size. (Twelve small batches of work orders are a start and no more, so
+# do not expect a good order.)
 
 
 # %%
-def with_gradient(scheme):
-    batch = as_batch(rows_of["orders", "tune"][:2])
-    students[scheme].train()
-    students[scheme](**batch).loss.backward()
-    found = {n for n, p in students[scheme].named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
-    optimizers[scheme].zero_grad()
+def gradient_of(model):
+    model.train()
+    model.zero_grad()
+    model(**as_batch(rows_of["orders", "tune"][:2])).loss.backward()
+    found = torch.cat([p.grad.flatten() for p in model.parameters() if p.requires_grad])
+    model.zero_grad()
     return found
 
 
-first_time = with_gradient("NF4 double")
+first_time = gradient_of(students["NF4 double"])
 ids, labels = held_out["orders"][0]
 prompt = torch.tensor([ids[: labels.count(-100)]]).to(DEVICE)
 students["NF4 double"].eval()
 written = students["NF4 double"].generate(input_ids=prompt, max_new_tokens=60, do_sample=False)
-second_time = with_gradient("NF4 double")
-print(f"{len(first_time)} tensors with a gradient; the same ones after answering: {first_time == second_time}")
+second_time = gradient_of(students["NF4 double"])
+apart = float((second_time - first_time).norm() / first_time.norm())
+print(f"gradient of {len(first_time):,} numbers; the same after answering, within 1 %: {apart <= 0.01}")
+
+# %% [markdown]
+# And with the trap left open? A fresh adapter, the same batch twice, one answer in between. Count the numbers of the
+# gradient that are not zero. (On a processor without bfloat16 instructions, nothing is rearranged: twice the same.)
+
+# %% tags=["varies"]
+trapped = with_adapter("NF4 double", rearranged=True)
+first_time = gradient_of(trapped)
+with warnings.catch_warnings(action="ignore"):  # it does warn, see above
+    with torch.no_grad():
+        trapped.eval()(**as_batch(rows_of["orders", "tune"][:2]))
+    second_time = gradient_of(trapped)
+print(f"not zero: {int((first_time != 0).sum()):,} before answering, {int((second_time != 0).sum()):,} after")
+del trapped
 
 # %% tags=["varies"]
 print("written:", tokenizer.decode(written[0, prompt.shape[1] :], skip_special_tokens=True).strip())
@@ -719,7 +736,8 @@ verdict(
 # ## The verdict on quality
 #
 # Each held-out question is its own control: loss on this base minus loss on 16 bits, both without adapter, then both
-# with one. Where the loss rises for all five, the work orders took their part of the model, as in lesson 07.
+# with one. Where the loss rises for all five, that is the forgetting of lesson 07: the work orders took their part of
+# the model.
 
 # %% tags=["varies"]
 for scheme in SCHEMES:
@@ -822,9 +840,10 @@ print("the largest part:", dict(biggest))
 print("NF4 double saves less than a fifth of the whole:", whole["NF4 double"] > 0.8 * whole["16-bit"])
 
 # %% [markdown]
-# (Where the machine computes in 32 bits, the unrounded base is twice as large, and the saving a little above a tenth.)
-# On this small model with this batch, what the tokens leave behind is far more than the base. In a large model it is
-# the other way round, as long as the batch is small. So look at layers of a large one.
+# (Where the machine computes in 32 bits, the unrounded base is twice as large, so four bits save more.) Where
+# *activations* are the largest part, the tokens leave more behind than the base takes, and fewer bits for the base
+# save little of the whole. In a large model it is the other way round, as long as the batch is small. So look at layers
+# of a large one.
 #
 # ## Two blocks of Phi-3's true width
 #
@@ -860,9 +879,9 @@ verdict(
 )
 
 # %% [markdown]
-# The process holds more than the exact count: activations, with QLoRA also layers that are written out at the moment,
-# and memory that the system has not taken back. That costs part of what four bits save. A layer written out does not
-# grow with the number of blocks, but with two of them it weighs heavily.
+# A process holds more than the exact count: activations, with QLoRA also layers that are written out at the moment,
+# and memory that the system has not taken back. The last two can cost part of what four bits save. A layer written out
+# does not grow with the number of blocks, but beside only two of them it weighs heavily.
 #
 # ## A planner
 #
@@ -999,7 +1018,7 @@ verdict(
 )
 
 # %% [markdown]
-# The rank decides: 16, as in this lesson, fits on two cards, 64 with adapters in 32 bits does not. It is an
+# Compare the two ranks: 16 is this lesson's, 64 the paper's, both with adapters in 32 bits here. It is an
 # arithmetic check, not a test: nobody here has such cards. And it assumes that the bytes can be split evenly, which
 # takes software of its own ([FSDP with QLoRA](https://www.answer.ai/posts/2024-03-06-fsdp-qlora.html)).
 #

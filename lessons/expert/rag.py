@@ -398,13 +398,14 @@ def assemble(
     where the question alone does not fit.
     """
     for most in range(len(passages), -1, -1):
-        prompt = _prompt(passages[:most], question)
+        prompt = reading_prompt(passages[:most], question)
         if count_tokens(prompt) <= budget:
             return prompt, most
     raise RagError(f"the question alone has more than {budget} tokens; ask a shorter one")
 
 
-def _prompt(passages: Sequence[str], question: str) -> str:
+def reading_prompt(passages: Sequence[str], question: str) -> str:
+    """Numbered passages, an empty line, the question: what the model reads. Without passages: the question alone."""
     numbered = [f"[{number}] {' '.join(text.split())}" for number, text in enumerate(passages, start=1)]
     return "\n".join(numbered) + "\n\n" + question if numbered else question
 

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import psutil
+import torch
 from expert import models, tuning
 
 
@@ -18,9 +19,11 @@ def about(script: str) -> dict[str, str]:
     """Model, machine, versions, day and script of a line."""
     names = ("torch", "transformers", "peft", "sentence-transformers")
     memory = round(psutil.virtual_memory().total / 2**30)
+    threads = torch.get_num_threads()
     return {
         "model": tuning.fingerprint(models.load("tiny").model),
-        "machine": f"{os.cpu_count()} cores of {processor()}; {memory} GiB; {platform.system()}",
+        "machine": f"{os.cpu_count()} cores of {processor()}; {memory} GiB; {platform.system()}; "
+        f"{threads} thread{'s' * (threads > 1)}",
         "versions": f"python {platform.python_version()}; " + "; ".join(f"{name} {version(name)}" for name in names),
         "date": datetime.now(UTC).date().isoformat(),
         "script": f"tests/benchmarks/{script}",

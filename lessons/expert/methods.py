@@ -3,7 +3,7 @@
     methods.fact_rows()                     # passages and tables as questions with answers, to learn by heart
     methods.grounded_rows(base, index)      # questions of the tuning split with retrieved passages -> answers with [n]
     methods.price_rows(parts)               # part -> price, in the wordings to learn from
-    methods.workflow(assistant, tickets)    # tickets without pump and technician -> what retrieval found of both
+    methods.look_up(assistant, jobs)        # tickets without pump and technician -> what retrieval found of both
 
 Everything that trains comes from passages, tables or the tuning split. The test split's questions are read by whoever
 measures, and by nobody else. ``tests/benchmarks/method_table.py`` and ``price_change.py`` do that.
@@ -38,9 +38,11 @@ CODE_TEST = "What does the fault code {code} mean?"
 
 
 def few_shot_fact(question: corpus.Question, past: Sequence[corpus.Question], shots: int = 4) -> str:
-    """A question behind ``shots`` past ones of its kind with their answers; which ones is drawn by its id."""
-    same = [q for q in past if q.kind == question.kind]
-    chosen = random.Random(question.id).sample(same, shots)
+    """A question behind ``shots`` past ones with their answers, drawn by its id.
+
+    Of any kind: examples of its own kind would tell that a question has no answer.
+    """
+    chosen = random.Random(question.id).sample([q for q in past if q.kind != "style"], shots)
     shown = "".join(f"Question: {q.question}\nAnswer: {q.answer}\n\n" for q in chosen)
     return f"{shown}Question: {question.question}\nAnswer:"
 
@@ -57,6 +59,35 @@ def told(prompt: str) -> str:
     """A prompt behind all passages of the two pages that say how a work order is written: retrieval at its best."""
     pages = [f"[{n}] {p.text}" for n, p in enumerate((p for p in corpus.passages() if p.doc_id in GUIDES), start=1)]
     return "\n".join(pages) + "\n\n" + prompt
+
+
+def order_by_code(prompt: str, label: str = "") -> str:
+    """A work order without a model: copied from the ticket's head, the rest guessed. The baseline of lesson 06.
+
+    label: what to write where a reader would choose one. What the head does not name stays empty.
+    """
+    first, head, message = prompt.split("\n", 2)
+    ticket, site = re.search(r"TK-(\d+)", head), re.search(r"ST-\d+", head)
+    pump, serial = re.search(rf", ({_families()}) (\d+)", head), re.search(r"BWS\d+", head)
+    technician, part = re.search(r"technician ([A-Z]+)", head), re.search(r"BW-\d{4}-[A-Z]", message)
+    day = next((day for day in style.DAYS if day in message.lower()), "monday")
+    return " / ".join(
+        [
+            f"WO-{ticket[1]}" if ticket else "",
+            site[0] if site else "",
+            pump[1][:2].upper() + pump[2] if pump else "",
+            serial[0] if serial else "",
+            label,
+            "saw " + " ".join(message.lower().split()[:5]),
+            f"send {part[0]}" if part else f"look {day}",
+            f"{technician[1]} dry hands" if technician else "",
+        ]
+    )
+
+
+def _families() -> str:
+    """The names of the company's pump families as alternatives of a pattern."""
+    return "|".join(sorted({row["model"].rsplit(" ", 1)[0] for row in table("pumps")}))
 
 
 # --- rows that teach facts by heart --------------------------------------------------------------------------------
@@ -122,34 +153,39 @@ def _unit(name: str, value: str) -> tuple[str, str]:
 # --- rows that teach reading with sources --------------------------------------------------------------------------
 
 
-def grounded_rows(base: Any, index: retrieval.Index, seed: int = 0) -> list[tuning.Row]:
+def grounded_rows(base: Any, index: retrieval.Index, seed: int = 0, declines: float = 0.5) -> list[tuning.Row]:
     """Questions of the tuning split with retrieved passages -> the answer that cites, or "I do not know".
 
     The answer is the base's own sentence where it reads the right passage rightly, so that its form stays; else "It is
     ... [1]". A passage that holds the outdated value is left out: read alone, nothing in it says that it is outdated.
+
+    declines: wrong passages a question, on average, from 0 to 2. With many the model learns to decline whatever it
+    reads; so the single facts, the largest kind, are in twice. Questions without an answer have two.
     """
     rng = random.Random(seed)
     texts = {p.id: p.text for p in corpus.passages()}
     asked = [q for q in corpus.questions("tune") if q.kind != "style"]
     found = index.search_all([q.question for q in asked], 3, "sum")
     single = [q for q in asked if len(q.passages) == 1]
-    prompts = [rag._prompt([texts[q.passages[0]]], q.question) for q in single]
+    prompts = [rag.reading_prompt([texts[q.passages[0]]], q.question) for q in single]
     said = dict(zip((q.id for q in single), rag.generate_scored(base, prompts), strict=True))
     rows = []
     for question, hits in zip(asked, found, strict=True):
         if question.id in said:
-            rows.append(_reading_row(question, texts, said[question.id][0]))
+            rows += [_reading_row(question, texts, said[question.id][0])] * (1 + (question.kind == "single_fact"))
         if len(question.passages) > 1:
-            rows.append(_joined_row(question, texts, hits, rng))
-        wrong = [h.text for h in hits if not _holds(h.text, question, texts)]
-        rows += [tuning.row(rag._prompt([text], question.question), DECLINES) for text in wrong[:2]]
+            rows += [_joined_row(question, texts, hits, rng) for _ in range(2)]
+        wrong = [h.text for h in hits if not _holds(h.text, question, texts)][:2]
+        if question.kind != "not_answerable":
+            wrong = [text for text in wrong if rng.random() < declines / 2]
+        rows += [tuning.row(rag.reading_prompt([text], question.question), DECLINES) for text in wrong]
     return rows
 
 
 def _reading_row(question: corpus.Question, texts: Mapping[str, str], said: str) -> tuning.Row:
     good = evaluate.exact_match(said, [question.answer, *question.variants]) and rag.cited(said) == [1]
     answer = said if good else f"It is {question.answer}. [1]"
-    return tuning.row(rag._prompt([texts[question.passages[0]]], question.question), answer)
+    return tuning.row(rag.reading_prompt([texts[question.passages[0]]], question.question), answer)
 
 
 def _joined_row(
@@ -162,7 +198,7 @@ def _joined_row(
     accepted = [question.answer, *question.variants]
     holder = next((text for text in needed if evaluate.exact_match(text, accepted)), needed[-1])
     answer = f"It is {question.answer}. [{shown.index(holder) + 1}]"
-    return tuning.row(rag._prompt(shown, question.question), answer)
+    return tuning.row(rag.reading_prompt(shown, question.question), answer)
 
 
 def _holds(text: str, question: corpus.Question, texts: Mapping[str, str]) -> bool:
@@ -270,9 +306,22 @@ def look_up(assistant: rag.Assistant, some: Sequence[Job]) -> list[Job]:
     ]
 
 
+def look_up_by_code(some: Sequence[Job]) -> list[Job]:
+    """The jobs with pump and technician as a join of two tables gives them: no model, no search."""
+    pumps = {row["serial"]: row["model"] for row in table("pumps")}
+    technicians = {row["site"]: style.initials(row["technician"]) for row in table("sites")}
+    return [
+        replace(
+            job,
+            pump=pumps.get(job.serial, ""),
+            technician=technicians.get(re.search(r"ST-\d+", job.site)[0], ""),  # jobs() has made sure of the form
+        )
+        for job in some
+    ]
+
+
 def _pump(said: str, serial: str) -> str:
-    families = {row["model"].rsplit(" ", 1)[0] for row in table("pumps")}
-    found = re.search(rf"\b({'|'.join(sorted(families))}) (\d+)\b", said.replace(serial, ""))
+    found = re.search(rf"\b({_families()}) (\d+)\b", said.replace(serial, ""))
     return found[0] if found else ""
 
 

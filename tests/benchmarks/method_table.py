@@ -5,51 +5,55 @@
     python tests/benchmarks/method_table.py --only rag      these methods; --seeds 1 one seed each
 
 Lesson 09 draws the table. Kinds: six kinds of questions on facts, work orders (style), the workflow (a ticket without
-pump and technician in, the order out), and public facts (what was forgotten). All are of the test split.
+pump and technician in, the order out), public facts (what was forgotten), and for *lora facts* what it was trained on,
+in the words of the training ("learnt"). All but the last are of the test split.
 
-    zero-shot       the question alone                          lora facts      LoRA on the company's passages
-    few-shot        4 past questions, or tickets with orders    lora style      LoRA on past work orders
-    rag             3 passages, read apart; for two passages 6  qlora style     the same on a base in NF4
-                    of a second search; for orders the two      rag with lora   RAG, and one adapter that has learnt to
-                    pages with the house style                                  answer from passages and to write orders
+    code            no model: copied, guessed, tables joined    lora facts      LoRA on the company's passages
+    zero-shot       the question alone                          lora style      LoRA on past work orders
+    few-shot        4 past questions, or tickets with orders    qlora style     the same on a base in NF4
+    rag             3 passages, read apart; for two passages 6  rag with lora   RAG with two adapters on one base: one
+                    of a second search; for orders the two                      has learnt to answer from passages, the
+                    pages with the house style                                  other is that of lora style
 
 The adapters on facts have read every passage, also those that the test asks about: what is tested is what they keep.
 The others have read the tuning split only. Every method and seed has a process of its own. Each line is written as soon
-as it is measured, and a line that is there is not measured again. 35 minutes on 2 quiet cores.
+as it is measured, and a line that is there is not measured again. An hour on one core (OMP_NUM_THREADS=1).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from expert import corpus, evaluate, methods, models, rag, retrieval, style, tuning
-from lora_runs import about, kept, write
+from measured_lines import about, kept, write
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "data" / "measurements" / "methods.csv"
 TRIAL = "methods-trial.csv"  # --few writes into the folder for temporary files
 RANK, BATCH_TOKENS, REWORDED = 16, 640, 0.9
 STYLE = {"rows": 960, "steps": 240, "rate": 2e-3}
-FACTS = {"steps": 600, "rate": 3e-3}
-BOTH = {"style_rows": 960, "steps": 400, "rate": 2e-3}
+FACTS = {"steps": 1600, "rate": 1e-3, "r": 64, "batch_tokens": 1280}
+READER = {"steps": 300, "rate": 1e-3}
 FACT_TOKENS, ORDER_TOKENS, PUBLIC_TOKENS = 48, 64, 24
 MOST = 60  # questions of a kind
 FACT_KINDS = ("single_fact", "table_lookup", "changed_fact", "jargon", "two_passages", "not_answerable")
-KINDS = (*FACT_KINDS, "style", "workflow", "public")
+KINDS = (*FACT_KINDS, "style", "workflow", "public", "learnt")
 SEEDED = ("lora style", "qlora style", "rag with lora", "lora facts")
-METHODS = ("zero-shot", "few-shot", "rag", *SEEDED)
+METHODS = ("code", "zero-shot", "few-shot", "rag", *SEEDED)
 FIELDS = (
     "method",
     "kind",
@@ -75,12 +79,21 @@ FIELDS = (
 Said = tuple[str, int, int]
 
 
+class Learnt(NamedTuple):
+    """A row of the training as a question."""
+
+    question: str
+    answer: str
+    variants: tuple[str, ...] = ()
+
+
 @dataclass
 class Ready:
     """A method that is ready to answer, and what it took to get there."""
 
     name: str
     loaded: models.Loaded
+    writer: models.Loaded | None = None  # who writes work orders, where that is another adapter
     setup_seconds: float = 0.0
     kept_mib: float = 0.0  # on disk, besides the base
     peak_mib: float = 0.0  # rise of this process's memory while it was set up
@@ -93,6 +106,8 @@ class Ready:
 
 def set_up(name: str, seed: int, few: int) -> Ready:
     """Load, index, train: what must be done once before the first answer."""
+    if name == "code":
+        return Ready(name, models.load("tiny"))
     base = models.load("tiny", quantize="nf4" if name == "qlora style" else None)
     ready = Ready(name, base)
     embedder = models.load_embedder() if name.startswith("rag") else None
@@ -121,41 +136,44 @@ def _index(ready: Ready, embedder: Any) -> None:
 
 
 def _train(ready: Ready, base: models.Loaded, seed: int, few: int) -> None:
+    """The method's adapter or adapters; with two, both sit on the weights of one base."""
     began = time.perf_counter()
-    rows, plan = training_rows(ready, base, seed)
+    if ready.name == "lora facts":
+        ready.loaded = _adapter(ready, base, methods.fact_rows(seed), FACTS, seed, few)
+    else:
+        orders = [one.row for one in style.recombine(style.rows("tune"), STYLE["rows"], seed, REWORDED)]
+        ready.writer = _adapter(ready, base, orders, STYLE, seed, few)
+        if ready.index is None:
+            ready.loaded = ready.writer
+        else:
+            ready.loaded = _adapter(ready, base, methods.grounded_rows(base, ready.index, seed), READER, seed, few)
+    ready.setup_seconds += time.perf_counter() - began
+
+
+def _adapter(
+    ready: Ready, base: models.Loaded, rows: list[tuning.Row], plan: dict, seed: int, few: int
+) -> models.Loaded:
     tuned = tuning.tune(
         base,
         rows,
-        r=RANK,
+        r=plan.get("r", RANK),
         steps=max(2, plan["steps"] // (12 * few) if few > 1 else plan["steps"]),
-        batch_tokens=BATCH_TOKENS,
+        batch_tokens=plan.get("batch_tokens", BATCH_TOKENS),
         learning_rate=plan["rate"],
         seed=seed,
         dtype="float32",
         progress=False,
     )
-    ready.loaded = tuned.loaded
-    ready.setup_seconds += time.perf_counter() - began
     with tempfile.TemporaryDirectory() as folder:
         tuning.save(tuned, folder)
         ready.kept_mib += tuned.report.saved_mib or 0.0
-
-
-def training_rows(ready: Ready, base: models.Loaded, seed: int) -> tuple[list[tuning.Row], dict]:
-    """The rows of a trained method, and its settings."""
-    if ready.name == "lora facts":
-        return methods.fact_rows(seed), FACTS
-    if ready.name in ("lora style", "qlora style"):
-        return [one.row for one in style.recombine(style.rows("tune"), STYLE["rows"], seed, REWORDED)], STYLE
-    orders = [one.row for one in style.recombine(style.rows("tune"), BOTH["style_rows"], seed, REWORDED)]
-    assert ready.index is not None
-    return [*methods.grounded_rows(base, ready.index, seed), *orders], BOTH
+    return tuned.loaded
 
 
 # --- answering ----------------------------------------------------------------------------------------------------
 
 
-def asked(kind: str, few: int) -> list[Any]:
+def asked(kind: str, seed: int, few: int) -> list[Any]:
     """The cases of a kind: questions, tickets, or jobs."""
     if kind == "style":
         found = style.rows("test")
@@ -163,6 +181,9 @@ def asked(kind: str, few: int) -> list[Any]:
         found = methods.jobs("test")
     elif kind == "public":
         found = corpus.public_questions()
+    elif kind == "learnt":
+        rows = [row["messages"] for row in methods.fact_rows(seed)]
+        found = [Learnt(asks["content"], says["content"]) for asks, says in random.Random(seed).sample(rows, MOST)]
     else:
         found = corpus.questions("test", kind)
     return list(found)[: MOST if kind != "public" else None][::few]
@@ -172,8 +193,10 @@ def answer(ready: Ready, kind: str, cases: Sequence[Any]) -> list[Said]:
     """What a method says to these cases, the same way for all of a kind."""
     if kind == "public":
         return _say(ready, [q.question for q in cases], PUBLIC_TOKENS)
+    if ready.name == "code":
+        return _by_code(kind, cases)
     if kind == "style":
-        return _say(ready, order_prompts(ready.name, cases), ORDER_TOKENS)
+        return _say(ready, order_prompts(ready.name, cases), ORDER_TOKENS, ready.writer)
     if kind == "workflow":
         return _workflow(ready, cases)
     if ready.index is not None:
@@ -184,6 +207,15 @@ def answer(ready: Ready, kind: str, cases: Sequence[Any]) -> list[Said]:
         past = corpus.questions("tune")
         return _say(ready, [methods.few_shot_fact(q, past) for q in cases], FACT_TOKENS)
     return _say(ready, [q.question for q in cases], FACT_TOKENS)
+
+
+def _by_code(kind: str, cases: Sequence[Any]) -> list[Said]:
+    """Work orders without a model; the label is the one that past orders have most often."""
+    labels = Counter(style.split_order(one.order)["label"] for one in style.rows("tune"))
+    prompts = [case.prompt for case in cases]
+    if kind == "workflow":
+        prompts = [job.full_prompt for job in methods.look_up_by_code(cases)]
+    return [(methods.order_by_code(prompt, labels.most_common(1)[0][0]), 0, 0) for prompt in prompts]
 
 
 def _assistant(ready: Ready, kind: str) -> rag.Assistant:
@@ -216,12 +248,12 @@ def _workflow(ready: Ready, jobs: Sequence[methods.Job]) -> list[Said]:
         past = style.rows("tune")
         tickets = [style.OrderRow(tuning.row(job.full_prompt, job.order), job.ticket, "", job.message) for job in jobs]
         prompts = [methods.few_shot_order(ticket, past) for ticket in tickets]
-    said = _say(ready, prompts, ORDER_TOKENS)
+    said = _say(ready, prompts, ORDER_TOKENS, ready.writer)
     return [(text, read + job.read, new) for (text, read, new), job in zip(said, jobs, strict=True)]
 
 
-def _say(ready: Ready, prompts: Sequence[str], most: int) -> list[Said]:
-    said = models.generate(ready.loaded, list(prompts), max_new_tokens=most, progress=False)
+def _say(ready: Ready, prompts: Sequence[str], most: int, writer: models.Loaded | None = None) -> list[Said]:
+    said = models.generate(writer or ready.loaded, list(prompts), max_new_tokens=most, progress=False)
     rendered = [models.render(ready.loaded, prompt) for prompt in prompts]
     return [(text, _tokens(ready, r), _tokens(ready, text) + 1) for text, r in zip(said, rendered, strict=True)]
 
@@ -241,7 +273,7 @@ def order_marks(said: str, order: str) -> str:
 
 def line(ready: Ready, kind: str, seed: int, few: int) -> dict[str, object]:
     """One line of the table."""
-    cases = asked(kind, few)
+    cases = asked(kind, seed, few)
     began = time.perf_counter()
     told = answer(ready, kind, cases)
     seconds = (time.perf_counter() - began) / len(cases)
@@ -289,9 +321,13 @@ def points(seeds: int) -> Iterator[tuple[str, int]]:
 
 def kinds_of(name: str, seed: int) -> tuple[str, ...]:
     """What a method is asked. Later seeds of the style adapters: orders and what was forgotten."""
+    if name == "code":
+        return ("style", "workflow")
     if name in ("few-shot", "rag"):  # the weights are those of zero-shot, and so is what they know
-        return KINDS[:-1]
-    return KINDS if seed <= 0 or name == "rag with lora" else ("style", "workflow", "public")
+        return KINDS[:-2]
+    if name == "lora facts":
+        return KINDS
+    return KINDS[:-1] if seed <= 0 or name == "rag with lora" else ("style", "workflow", "public")
 
 
 def stream(script: Path, *arguments: object) -> Iterator[dict[str, object]]:

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from expert.exercises import Case, Exercise, Mistake, Option, Question
 
 # --- 9.1 ---
@@ -37,7 +38,8 @@ ONE = Exercise(
     goal="The interval of the mean of first minus second: its 2.5 % and 97.5 % quantiles over the draws.",
     reference=paired_interval,
     same=_same_pair,
-    source="def paired_interval(first, second, picks):\n"
+    source="import numpy as np\n\n\n"
+    "def paired_interval(first, second, picks):\n"
     "    difference = np.array(first, dtype=float) - np.array(second, dtype=float)\n"
     "    means = [difference[pick].mean() for pick in picks]\n"
     "    low, high = np.quantile(means, [0.025, 0.975])\n"

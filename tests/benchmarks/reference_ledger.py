@@ -11,15 +11,16 @@ its verdicts before it prints the ledger. Run it after ``solutions/build.py`` ha
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import re
 import sys
 from pathlib import Path
 
 import nbformat
+from expert.checks import INDENT
+from measured_lines import kept, write
 
 ROOT = Path(__file__).resolve().parents[2]
+SOLUTIONS = ROOT / "solutions"
 TABLE = ROOT / "data" / "measurements" / "ledger.csv"
 FIELDS = ("claim", "lesson", "measured", "verdict", "scope", "note", "notebook")
 LABELS = ("Predicted", "Beware", "Measured", "Verdict", "Scope", "Note")
@@ -35,54 +36,55 @@ def verdicts(text: str) -> list[dict[str, str]]:
         part = re.match(rf"  ({'|'.join(LABELS)}): +(.*)", line)
         if head:
             found.append({"claim": head[1]})
-            label = "about"
-        elif not found or not line.startswith("  "):
             label = ""
-        elif part:
+        elif found and part:
             label = part[1].lower()
             found[-1][label] = part[2]
-        elif label and label != "about":
+        elif label and line.startswith(" " * INDENT):
             found[-1][label] += " " + line.strip()
+        elif line:  # an empty line may stand within a note; any other text ends it
+            label = ""
     return [one for one in found if "verdict" in one]
 
 
-def rows() -> list[dict[str, str]]:
-    """A row for each claim and lesson; where a lesson prints a claim twice, the last one counts."""
+def rows(folder: Path = SOLUTIONS) -> list[dict[str, str]]:
+    """A row for each claim and lesson; where a lesson prints a claim twice, the last one counts.
+
+    A cell that should have printed a verdict and did not is an error: the notebook was not executed to its end.
+    """
     made: dict[tuple[str, str], dict[str, str]] = {}
-    for path in sorted((ROOT / "solutions").glob("[0-9][0-9]_*.ipynb")):
+    for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
         lesson = path.name[:2]
         if lesson == LEFT_OUT:
             continue
-        for cell in nbformat.read(path, as_version=4).cells:
-            text = "".join(o.get("text", "") for o in cell.get("outputs", []) if o.output_type == "stream")
-            for one in verdicts(text):
-                one = {"note": ""} | one | {"lesson": lesson, "notebook": f"solutions/{path.name}"}
-                made[one["claim"], lesson] = {name: one[name] for name in FIELDS}
+        for number, cell in enumerate(nbformat.read(path, as_version=4).cells):
+            # progress bars go to stderr, and may fall between two pieces of one line
+            printed = [o.text for o in cell.get("outputs", []) if o.output_type == "stream" and o.name == "stdout"]
+            found = verdicts("".join(printed))
+            if cell.cell_type == "code" and re.search(r"^verdict\(", cell.source, re.M) and not found:
+                raise SystemExit(f"{path.name}, cell {number}: no verdict was printed. Execute the notebook first.")
+            for one in found:
+                one |= {"lesson": lesson, "notebook": f"solutions/{path.name}"}
+                made[one["claim"], lesson] = {name: one.get(name, "") for name in FIELDS}
+    if not made:
+        raise SystemExit(f"No notebook in {folder} has printed a verdict.")
     return [made[key] for key in sorted(made)]
 
 
-def as_text(found: list[dict[str, str]]) -> str:
-    """The table as CSV."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(found)
-    return out.getvalue()
-
-
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Write the table, or compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--table", type=Path, default=TABLE)
-    given = parser.parse_args()
-    text = as_text(rows())
+    parser.add_argument("--notebooks", type=Path, default=SOLUTIONS, help="the folder of the executed solutions")
+    given = parser.parse_args(arguments)
+    found = rows(given.notebooks)
     if given.check:
-        same = given.table.is_file() and given.table.read_text(encoding="utf-8") == text
+        same = kept(given.table) == found
         print("up to date" if same else f"{given.table.name} is stale: run {Path(__file__).name}")
         return int(not same)
-    given.table.write_text(text, encoding="utf-8")
-    print(f"{text.count(chr(10)) - 1} verdicts")
+    write(given.table, FIELDS, found)
+    print(f"{len(found)} verdicts")
     return 0
 
 

@@ -42,7 +42,7 @@ from expert.figures import COLOURS, HATCHES, LINES, MARKERS, chart, picture, sho
 picture(
     "09-methods.svg",
     "Drawing: six ways side by side. Zero-shot and few-shot change the prompt only; RAG adds passages to the prompt; "
-    "LoRA and QLoRA add an adapter to the model; RAG with LoRA does both.",
+    "LoRA and QLoRA add an adapter to the model; RAG with LoRA has passages and two adapters.",
 )
 
 # %% tags=["varies"]
@@ -77,17 +77,23 @@ same_model = table[0]["model"] == tuning.fingerprint(model.model)
 print("The table was measured with the model that is loaded here:", same_model)
 FACTS = ("single_fact", "table_lookup", "changed_fact", "jargon", "two_passages", "not_answerable")
 KINDS = (*FACTS, "style", "workflow", "public")
-METHODS = ("zero-shot", "few-shot", "rag", "lora facts", "lora style", "qlora style", "rag with lora")
+METHODS = ("code", "zero-shot", "few-shot", "rag", "lora facts", "lora style", "qlora style", "rag with lora")
+MODELS = METHODS[1:]  # those that ask a model
 
 # %% [markdown]
-# What the methods are:
+# ### Without training
 #
+# - *code*: no model. It copies what a work order copies, looks up two tables, and guesses the rest, as in lesson 06.
 # - *few-shot*: four past questions with answers, or tickets with orders, stand before each question.
 # - *rag*: three passages, read apart; for two-passage questions six of a second search. For work orders it gets the
 #   two pages with the rules of the house style, all of them: retrieval at its best.
-# - *lora facts*: an adapter that has read every passage and table of the company.
+#
+# ### With training
+#
+# - *lora facts*: an adapter that has read every passage and table of the company, many times.
 # - *lora style*, *qlora style*: adapters that have read past work orders.
-# - *rag with lora*: RAG, and one adapter trained to answer from passages *and* to write orders.
+# - *rag with lora*: RAG with two adapters on one base, switched by the job. One has learnt from past questions to
+#   answer from passages, or to decline; the other is that of *lora style*.
 
 # %% [markdown]
 # A *mark* is one digit for each question, 1 for right. For work orders a ticket has nine digits: one for the right
@@ -96,15 +102,13 @@ METHODS = ("zero-shot", "few-shot", "rag", "lora facts", "lora style", "qlora st
 
 # %%
 def marks(method, kind, part=None):
-    each = []
-    for line in [line for line in table if (line["method"], line["kind"]) == (method, kind)]:
-        digits = np.array([float(digit) for digit in line["marks"][1:]])
-        if kind in ("style", "workflow"):
-            columns = digits.reshape(-1, 9)
-            places = {"form": [0], None: range(1, 9)}.get(part) or [1 + style.PARTS.index(part)]
-            digits = columns[:, list(places)].mean(axis=1)
-        each.append(digits)
-    return np.mean(each, axis=0) if each else np.array([])
+    lines = [line for line in table if (line["method"], line["kind"]) == (method, kind)]
+    digits = np.array([[float(digit) for digit in line["marks"][1:]] for line in lines])  # a row for each seed
+    if lines and kind in ("style", "workflow"):
+        digits = digits.reshape(len(lines), -1, 9)
+        places = {"form": [0], None: range(1, 9)}.get(part) or [1 + style.PARTS.index(part)]
+        digits = digits[:, :, list(places)].mean(axis=2)
+    return digits.mean(axis=0) if lines else np.array([])
 
 
 # %%
@@ -113,15 +117,16 @@ def figure(method, kind, column):
     return float(np.mean(found))
 
 
+# %%
 print("right, %      ", "  ".join(f"{kind[:8]:>8}" for kind in KINDS))
 for name in METHODS:
     cells = [marks(name, kind) for kind in KINDS]
     print(f"{name:<14}", "  ".join(f"{100 * some.mean():>8.0f}" if len(some) else f"{'-':>8}" for some in cells))
 
 # %% [markdown]
-# The last three columns: *style* is the share of right parts of a work order; *workflow* the same, but from a ticket
-# that names neither pump nor technician; *public* are facts that have nothing to do with the company. Where a dash
-# stands, the weights are those of zero-shot, and so is what they know.
+# *style* is the share of right parts of a work order; *workflow* the same, but from a ticket that names neither pump
+# nor technician; *public* are facts that have nothing to do with the company. A dash: not asked. *Code* answers no
+# questions; RAG and few-shot leave the weights, and so what the model knows of the world, as they are.
 #
 # The same as a picture: the darker, the more is right.
 
@@ -139,10 +144,43 @@ best_of = {kind: METHODS[int(np.nanargmax(grid[:, j]))] for j, kind in enumerate
 show(fig, "Heat map of right answers. Best: " + "; ".join(f"{k.replace('_', ' ')}: {m}" for k, m in best_of.items()))
 
 # %% [markdown]
+# ### How sure is that?
+#
+# Other questions of the same kind would have given other figures. The 95 % interval of each, from a bootstrap over
+# the questions (lesson 02):
+
+# %%
+print("95 % intervals", "  ".join(f"{kind[:8]:>8}" for kind in KINDS))
+for name in METHODS:
+    ends = [evaluate.bootstrap(marks(name, kind)) if len(marks(name, kind)) else None for kind in KINDS]
+    cells = [f"{100 * pair[0]:.0f}-{100 * pair[1]:.0f}" if pair else "-" for pair in ends]
+    print(f"{name:<14}", "  ".join(f"{cell:>8}" for cell in cells))
+
+# %%
+fig, ax = chart("RAG alone, and with adapters", x="kind of question", y="right (%)", figsize=(9.5, 4.2))
+asked_kinds = (*FACTS, "style", "workflow")
+for i, name in enumerate(("rag", "rag with lora")):
+    means = np.array([marks(name, kind).mean() for kind in asked_kinds])
+    low, high = np.array([evaluate.bootstrap(marks(name, kind)) for kind in asked_kinds]).T
+    look = {"color": COLOURS[i], "hatch": HATCHES[i], "edgecolor": "white", "label": name}
+    ax.bar(np.arange(8) + (i - 0.5) * 0.4, 100 * means, 0.38, yerr=100 * np.array([means - low, high - means]), **look)
+ax.set_xticks(range(8), labels=[kind.replace("_", "\n") for kind in asked_kinds], fontsize=9)
+ax.set_ylim(0, 110)
+ax.legend(loc="upper center", ncols=2)
+alt = "; ".join(
+    f"{kind.replace('_', ' ')} {marks('rag', kind).mean():.0%} and {marks('rag with lora', kind).mean():.0%}"
+    for kind in asked_kinds
+)
+show(fig, f"Bar chart with 95 % intervals, rag and rag with lora: {alt}.")
+
+# %% [markdown]
+# What does the reading adapter change? Look at *not answerable*, where declining is right, and at *single fact*, where
+# it may decline too often.
+#
 # ## Is a difference real?
 #
 # All methods answered the *same* questions, so compare question by question: that is *paired*. Take the differences,
-# draw questions again and again with replacement (*bootstrap*, lesson 02), and see how far the mean moves.
+# draw questions again and again with replacement, and see how far the mean moves.
 #
 # ## Exercise 9.1: a paired interval
 #
@@ -184,11 +222,25 @@ def told(name, first, second):
     return low, high
 
 
-low, high = told("work orders, QLoRA minus LoRA", marks("qlora style", "style"), marks("lora style", "style"))
+# %%
+pair = [marks(name, "style") for name in ("qlora style", "lora style")]
+low, high = told("work orders, parts, QLoRA minus LoRA", *pair)
 print("QLoRA loses less than 5 points, the whole interval:", low > -0.05)
+pair = [marks(name, "style", "form") for name in ("qlora style", "lora style")]
+form_ends = told("work orders, form, QLoRA minus LoRA", *pair)
+
+# %%
+for name in ("lora style", "qlora style"):
+    print(
+        name,
+        "seed by seed:",
+        [f"{float(x['right']):.0%}" for x in table if (x["method"], x["kind"]) == (name, "style")],
+    )
 
 # %% [markdown]
-# Both were trained with the same three seeds. That settles one question for Greta: whether four bits cost her quality.
+# Both were trained with the same three seeds, and the marks are means over them. The interval says how sure it is for
+# other tickets; how much chance in training does, the seeds show. It answers one question of Greta's: whether four
+# bits cost her quality.
 #
 # ## Your own point: RAG
 #
@@ -303,13 +355,15 @@ verdict(
 )
 
 # %% [markdown]
-# Could an adapter not read the new page too? It can be trained on it. How much an adapter keeps of pages that it did
-# read, the table says: *lora facts* has read every page that the questions ask about.
+# Could an adapter not read the new page too? It can be trained on it. How much that brings, the table says: *lora
+# facts* has read every page that the questions ask about. Sixty of its training rows were asked again, word by word
+# (*by heart*), and then the test questions, which want the same facts in other words.
 
 # %%
 without = ("zero-shot", "few-shot", "lora facts", "lora style", "qlora style")
 for name in ("rag", "rag with lora", "lora facts"):
     print(f"{name:<14}", ", ".join(f"{k.replace('_', ' ')} {marks(name, k).mean():.0%}" for k in FACTS))
+print(f"lora facts, by heart: {marks('lora facts', 'learnt').mean():.0%}")
 lows_joined = [gap(marks("rag", "two_passages"), marks(name, "two_passages"))[1] for name in without]
 two_right = float(marks("rag", "two_passages").mean())
 verdict(
@@ -323,6 +377,9 @@ verdict(
 )
 
 # %% [markdown]
+# Compare *by heart* with the other figures of *lora facts*. A sentence that can be said again is not yet a fact that
+# can be used. Each stood in the training in one wording; below, prices are learnt in three.
+#
 # At full size: Ovadia and others compared both on models of 7 billion weights. Retrieval beat training on the texts
 # throughout; new facts were learnt better where each was put in many wordings
 # ([arXiv 2312.05934](https://arxiv.org/abs/2312.05934)).
@@ -343,6 +400,8 @@ verdict(
 #   for a leak) and *do* (the four house verbs).
 # - *C22:* in two jobs, orders (*lora style*) and facts (*lora facts*), the tuned model is clearly better than
 #   *few-shot* and takes at most half of its tokens.
+# - *All three:* a rival with less than 5 % did not lose by shades, it could not do the job. Against it nothing is
+#   decided.
 #
 # Predict the share of right forms of *lora style*, of its right labels, and the tokens it takes for an order as a share
 # of few-shot's.
@@ -354,7 +413,7 @@ predict("C36", as_share(my_labels), lesson="09")
 predict("C22", as_share(my_token_share), lesson="09")
 
 # %%
-styled = ("few-shot", "rag", "lora style", "qlora style", "rag with lora")
+styled = ("few-shot", "rag", "code", "lora style", "qlora style")
 fig, ax = chart("Work orders, part by part", x="part of the work order", y="right (%)", figsize=(9.5, 4.2))
 aspects = ("form", *style.PARTS)
 for i, name in enumerate(styled):
@@ -371,11 +430,13 @@ show(fig, f"Bar chart of the form and the eight parts. {alt}.")
 
 # %%
 low_form, _ = told("C31, form, lora style minus rag", *(marks(m, "style", "form") for m in ("lora style", "rag")))
+able = {name: bool(marks(name, "style").mean() >= 0.05) for name in ("rag", "few-shot")}
+print("rivals that can do the job at all:", able)
 verdict(
     "C31",
     measured=float(marks("lora style", "style", "form").mean()),
-    supported=bool(low_form > 0),
-    scope="mechanism shown here",
+    supported=bool(low_form > 0) if able["rag"] else None,
+    scope="mechanism shown here" if able["rag"] else "not decidable at this size",
     note=f"form with rag {marks('rag', 'style', 'form').mean():.0%}, qlora style "
     f"{marks('qlora style', 'style', 'form').mean():.0%}; the model has read work orders of other, invented houses",
     lesson="09",
@@ -389,8 +450,8 @@ lows_words = {
 verdict(
     "C36",
     measured=float(marks("lora style", "style", "label").mean()),
-    supported=bool(min(lows_words.values()) > 0),
-    scope="mechanism shown here",
+    supported=bool(min(lows_words.values()) > 0) if able["rag"] else None,
+    scope="mechanism shown here" if able["rag"] else "not decidable at this size",
     note=f"to write the words. To explain them is another job: jargon, rag {marks('rag', 'jargon').mean():.0%}, "
     f"lora facts {marks('lora facts', 'jargon').mean():.0%}",
     lesson="09",
@@ -413,20 +474,33 @@ jobs_c22 = {
 holds_c22, share_c22 = {}, {}
 for job, (tuned_marks, shot_marks, name, kinds) in jobs_c22.items():
     share_c22[job] = tokens_of(name, kinds) / tokens_of("few-shot", kinds)
-    holds_c22[job] = told(f"{job}, tuned minus few-shot", tuned_marks, shot_marks)[0] > 0 and share_c22[job] <= 0.5
+    low, _ = told(f"{job}, tuned minus few-shot ({shot_marks.mean():.0%})", tuned_marks, shot_marks)
+    holds_c22[job] = low > 0 and share_c22[job] <= 0.5 if shot_marks.mean() >= 0.05 else None
+
 
 # %%
+def decided(some):
+    """False where one does not hold, else None where one is open, else True."""
+    some = list(some)
+    return False if False in some else None if None in some else True
+
+
+words_c22 = {True: "holds", False: "does not hold", None: "few-shot cannot do it"}
 verdict(
     "C22",
     measured=share_c22["orders"],
-    supported=all(bool(held) for held in holds_c22.values()),
-    scope="mechanism shown here",
+    supported=decided(holds_c22.values()),
+    scope="not decidable at this size" if decided(holds_c22.values()) is None else "mechanism shown here",
     note="tokens of few-shot's, for orders; "
-    + ", ".join(f"{job}: {'holds' if held else 'does not hold'}" for job, held in holds_c22.items()),
+    + ", ".join(f"{job}: {words_c22[held]}" for job, held in holds_c22.items()),
     lesson="09",
 )
 
 # %% [markdown]
+# At full size: a model of 65 billion weights, tuned on 1,000 examples, took up forms of answering from a handful of
+# examples each ([LIMA, arXiv 2305.11206](https://arxiv.org/abs/2305.11206)). How far examples in the prompt would have
+# come, that paper does not say. A large model reads them much better than tiny-phi3 does, so measure both.
+#
 # ## What was forgotten
 #
 # > **C29.** Fine-tuning has limits: something is forgotten, and some weak spots stay.
@@ -506,10 +580,11 @@ picture(
 )
 
 # %% [markdown]
-# *Rule, both halves.* RAG: of the prices that it answered rightly, at least 80 % of the planted errors come out *with*
-# the price list as their source, and are right again after it is mended. Weights: the planted price cannot be located.
-# *Located* would mean: there is one adapted layer whose switching off takes the wrong price away and leaves all the
-# others as they were. If the adapter has not learnt the planted price, the claim is not decided. Predict RAG's share.
+# *Rule, both halves.* RAG: of the prices that it answered rightly, at least 80 % of the planted errors come out
+# *with* the price list as their source, and are right again after it is mended. Weights: the planted price cannot be
+# located. *Located* would mean: there is one adapted layer, or one block with its four adapted layers, whose
+# switching off takes the wrong price away and leaves all the others as they were. If the adapter has not learnt the
+# planted price, the claim is not decided. Predict RAG's share.
 
 # %%
 my_traced = None
@@ -582,41 +657,51 @@ print(f"{by_heart.report.seconds:.0f} s; {sum(says(t, taught[p]) for p, t in zip
 print("the planted one:", learnt[4])
 
 # %% [markdown]
-# Switch off one adapted layer at a time, and ask all ten again. Look for a layer that holds the planted price, and
-# nothing else.
+# Switch off one adapted layer at a time, then one whole block at a time, and ask all ten again. Look for a place that
+# holds the planted price, and nothing else.
 
 # %% tags=["varies"]
 adapted = [m for _, m in by_heart.loaded.model.named_modules() if hasattr(m, "lora_A")]
+places = [[layer] for layer in adapted] + [adapted[i : i + 4] for i in range(0, len(adapted), 4)]
 changed_others, price_gone = [], []
-for layer in adapted:
-    loud, layer.scaling["default"] = layer.scaling["default"], 0.0
+for place in places:
+    loud = [layer.scaling["default"] for layer in place]
+    for layer in place:
+        layer.scaling["default"] = 0.0
     now = heart(by_heart.loaded)
-    layer.scaling["default"] = loud
+    for layer, scale in zip(place, loud, strict=True):
+        layer.scaling["default"] = scale
     price_gone.append(not says(now[4], taught[bad_part]))
     changed_others.append(sum(a != b for i, (a, b) in enumerate(zip(now, learnt, strict=True)) if i != 4))
+
+# %% tags=["varies"]
 located = sum(gone and others == 0 for gone, others in zip(price_gone, changed_others, strict=True))
+print(f"of {len(places)} places, {sum(price_gone)} take the wrong price away, {located} of them that price alone")
 planted_learnt = says(learnt[4], taught[bad_part])
 
 # %% tags=["varies"]
 from matplotlib.patches import Patch
 
-fig, ax = chart("Where is the wrong price?", x="adapted layer that is switched off", y="other answers changed (of 9)")
+fig, ax = chart(
+    "Where is the wrong price?", x="switched off: a layer, or a block of four", y="other answers changed (of 9)"
+)
 patterns = {True: (COLOURS[0], HATCHES[0]), False: (COLOURS[1], HATCHES[1])}  # wrong price gone, or still there
 for i, (gone, others) in enumerate(zip(price_gone, changed_others, strict=True), start=1):
     ax.bar(i, others + 0.1, color=patterns[gone][0], hatch=patterns[gone][1], edgecolor="white")
 words_of = {True: "wrong price gone", False: "wrong price still there"}
 keys = [Patch(facecolor=patterns[k][0], hatch=patterns[k][1], edgecolor="white", label=words_of[k]) for k in words_of]
-ax.set_xticks(range(1, len(price_gone) + 1, 2))
+names_of = [str(i + 1) for i in range(len(adapted))] + [f"B{i + 1}" for i in range(len(places) - len(adapted))]
+ax.set_xticks(range(1, len(places) + 1), labels=names_of, fontsize=8)
 ax.set_ylim(0, 10.5)
 ax.legend(handles=keys, fontsize=9)
 show(
     fig,
-    f"Bar chart over {len(adapted)} layers: switching off {sum(price_gone)} of them takes the wrong price away; in "
-    f"{located} of these no other answer changes.",
+    f"Bar chart over {len(adapted)} layers and {len(places) - len(adapted)} blocks: switching off {sum(price_gone)} of "
+    f"them takes the wrong price away; in {located} of these no other answer changes.",
 )
 
 # %% [markdown]
-# A layer with the first pattern and a bar of height zero would be the place. (Bars are drawn a little above zero, so
+# A bar with the first pattern and of height zero would be the place. (Bars are drawn a little above zero, so
 # that they can be seen.) And mending? Train a little more, on the right price alone.
 
 # %% tags=["varies"]
@@ -637,7 +722,7 @@ verdict(
     supported=bool(circle and np.mean(circle) >= 0.8 and not located) if planted_learnt else None,
     scope="mechanism shown here" if planted_learnt else "not decidable at this size",
     note=f"{len(known)} prices by RAG; weights: planted price learnt: {'yes' if planted_learnt else 'no'}, layers that "
-    f"hold it alone: {located} of {len(adapted)}; finer ways to look into weights were not tried",
+    f"or blocks that hold it alone: {located} of {len(places)}; finer ways to look into weights were not tried",
     lesson="09",
 )
 
@@ -660,9 +745,9 @@ verdict(
 #   times the seconds to be trained again, or is not right again.
 # - *C35:* fault codes, which do not change: the adapter, asked closed book, loses less than 5 points against RAG (the
 #   whole interval), and takes at most half of the seconds an answer.
-# - *C18, all three:* *smaller*: the small tuned model against the larger one with four examples loses less than 5
-#   points of the parts; *faster*: at most 80 % of the seconds; *up to date*: the adapter is right again in at most the
-#   seconds that RAG needs.
+# - *C18, all three:* *smaller*: the small tuned model gets at least half of the parts right, and against the larger
+#   one with four examples it loses less than 5 points; *faster*: at most 80 % of the seconds; *up to date*: the adapter
+#   is right again in at most the seconds that RAG needs.
 #
 # ### Your predictions
 #
@@ -707,7 +792,7 @@ for i, way in enumerate(("rag", "adapter")):
 ax.set_xscale("log")
 ax.set_ylim(-4, 112)
 ax.legend(fontsize=9, loc="center left")
-alt = "; ".join(f"{way} after {took:.0f} s to {fresh:.0f} %" for way, (took, fresh) in ends.items())
+alt = "; ".join(f"{way} after {took:.1f} s to {fresh:.0f} %" for way, (took, fresh) in ends.items())
 show(fig, f"Step lines, time logarithmic: {alt}. Before that both give the old prices.")
 
 # %%
@@ -747,6 +832,10 @@ verdict(
     lesson="09",
 )
 
+# %% [markdown]
+# There is a simpler rival again: a table of codes and five lines of program are exact, quick, and name their source. By
+# heart pays where a list has to be *used* in the middle of other text, which was not measured here.
+
 # %%
 runs = measured("lora_runs.csv")
 
@@ -762,10 +851,15 @@ def run_mean(name, column):
 
 low_small, _ = told("small tuned minus larger few-shot", run_parts("small lora"), run_parts("few-shot 4"))
 pace = run_mean("small lora", "answer_seconds") / run_mean("few-shot 4", "answer_seconds")
-three = {"smaller": low_small > -0.05, "faster": pace <= 0.8, "up to date": bool(adapter_again and factor <= 1)}
+small_right = float(run_parts("small lora").mean())
+three = {
+    "smaller": small_right >= 0.5 and low_small > -0.05,
+    "faster": pace <= 0.8,
+    "up to date": bool(adapter_again and factor <= 1),
+}
 verdict(
     "C18",
-    measured=float(run_parts("small lora").mean()),
+    measured=small_right,
     supported=all(bool(held) for held in three.values()),
     scope="mechanism shown here",
     note="parts of orders right; "
@@ -828,8 +922,8 @@ print(f"valid: {sum(r is not None for r in records)} of {len(records)}; parts ri
 print([f"{style.parts_right(text, job.order):.2f}" for text, job in zip(lines_out, six, strict=True)])
 
 # %% [markdown]
-# *Rule for C38:* on all 60 test tickets (the table), *rag with lora* gets clearly more parts right than *rag* alone and
-# than *lora style* alone, which must make up pump and technician. Predict its share of right parts.
+# *Rule for C38:* on all 60 test tickets (the table), *rag with lora* gets clearly more parts right than the better of
+# *rag* alone and *lora style* alone, which must make up pump and technician. Predict its share of right parts.
 
 # %%
 my_workflow = None
@@ -837,10 +931,8 @@ predict("C38", as_share(my_workflow), lesson="09")
 
 # %%
 flow = {name: marks(name, "workflow") for name in ("rag", "lora style", "rag with lora")}
-lows_flow = [
-    told(f"workflow, rag with lora minus {name}", flow["rag with lora"], flow[name])[0]
-    for name in ("rag", "lora style")
-]
+better_alone = max(("rag", "lora style"), key=lambda name: flow[name].mean())
+low_flow, _ = told(f"workflow, rag with lora minus {better_alone}", flow["rag with lora"], flow[better_alone])
 flow_form = {name: float(marks(name, "workflow", "form").mean()) for name in flow}
 print("in the right form, a valid record:", {name: f"{share:.0%}" for name, share in flow_form.items()})
 looked_up = {p: f"{marks('rag with lora', 'workflow', p).mean():.0%}" for p in ("pump", "sign-off")}
@@ -848,35 +940,63 @@ print("rag with lora, the two parts that had to be looked up:", looked_up)
 verdict(
     "C38",
     measured=float(flow["rag with lora"].mean()),
-    supported=bool(min(lows_flow) > 0),
+    supported=bool(low_flow > 0),
     scope="mechanism shown here",
     note=f"{len(flow['rag'])} tickets; rag {flow['rag'].mean():.0%}, lora style {flow['lora style'].mean():.0%}; "
     f"in the right form {flow_form['rag with lora']:.0%}; the rest must go to a person",
     lesson="09",
 )
 
+# %% [markdown]
+# And *code*? Five parts of an order are copied or looked up. Serial number to pump, site to technician: that is a
+# join of two tables, exact for any program. What code does not do is read the message: the label, what was seen, what
+# to do are guesses. So let each do its part: the copied parts from code, the three others from the adapter.
+
+# %%
+by_part = {
+    name: np.array([marks(name, "workflow", part) for part in style.PARTS]) for name in ("code", "rag with lora")
+}
+copied = np.array([[part in style.COPIED] for part in style.PARTS])
+joined = np.where(copied, by_part["code"], by_part["rag with lora"]).mean(axis=0)
+print(f"workflow, parts right: code {by_part['code'].mean():.0%}, rag with lora {flow['rag with lora'].mean():.0%}")
+print(f"code for the copied parts, the adapter for the others: {joined.mean():.0%}")
+low_joined, _ = told("code with the adapter minus rag with lora", joined, flow["rag with lora"])
+low_code, _ = told("code with the adapter minus code alone", joined, by_part["code"].mean(axis=0))
+print("the adapter adds something to code:", low_code > 0)
+
+# %%
+shares = {name: 100 * rows.mean(axis=1) for name, rows in by_part.items()}
+for i, part in enumerate(style.PARTS):
+    of = "copied" if part in style.COPIED else "read"
+    print(f"{part:<9}{of:<8}code {shares['code'][i]:>4.0f} %, adapter {shares['rag with lora'][i]:>4.0f} %")
+
+# %% [markdown]
+# Look at the three parts to read. Where the adapter's figure is below the guess of a rule, it should not write that
+# part. Remember it when somebody shows you a model that copies numbers: what a rule can do, a rule does cheaper and
+# exactly. Leave the model what only reading can do, and measure that it does.
+
 # %%
 everything = [kind for kind in KINDS if kind != "public"]
-overall = {name: float(np.mean([marks(name, kind).mean() for kind in everything])) for name in METHODS}
+overall = {name: float(np.mean([marks(name, kind).mean() for kind in everything])) for name in MODELS}
 ranking = sorted(overall, key=overall.get, reverse=True)
 print("mean over the eight kinds:", ", ".join(f"{name} {overall[name]:.0%}" for name in ranking))
 print("rag with lora is best over all:", ranking[0] == "rag with lora")
 
 # %%
-each_tokens = {name: tokens_of(name, everything) for name in METHODS}
+each_tokens = {name: tokens_of(name, everything) for name in MODELS}
 print(f"{'':<15}{'tokens':>7}{'s/answer':>10}{'set-up s':>10}{'kept MiB':>10}{'peak MiB':>10}")
-for name in METHODS:
+for name in MODELS:
     cost = [figure(name, "style", c) for c in ("answer_seconds", "setup_seconds", "kept_mib", "peak_mib")]
     print(f"{name:<15}{each_tokens[name]:>7.0f}{cost[0]:>10.2f}{cost[1]:>10.0f}{cost[2]:>10.1f}{cost[3]:>10.0f}")
 
 # %%
 fig, ax = chart("Quality against tokens", x="tokens read and written, a question", y="right, mean of eight kinds (%)")
-for i, name in enumerate(METHODS):
+for i, name in enumerate(MODELS):
     look = {"color": COLOURS[i], "marker": MARKERS[i], "markersize": 10, "linestyle": "none"}
     ax.plot([each_tokens[name]], [100 * overall[name]], label=name, **look)
 ax.set_ylim(0, 100)
 ax.legend(fontsize=9, ncols=2)
-alt = "; ".join(f"{name} {each_tokens[name]:.0f} tokens, {overall[name]:.0%}" for name in METHODS)
+alt = "; ".join(f"{name} {each_tokens[name]:.0f} tokens, {overall[name]:.0%}" for name in MODELS)
 show(fig, f"Scatter plot of the methods: {alt}. Up and to the left is better.")
 
 # %% [markdown]
@@ -895,10 +1015,11 @@ show(fig, f"Scatter plot of the methods: {alt}. Up and to the left is better.")
 MACHINE_EUR_AN_HOUR = 0.40
 PERSON_EUR_AN_HOUR = 45.0
 READ_EUR_A_MILLION, WRITTEN_EUR_A_MILLION = 0.15, 0.60
-HOURS_TO_PREPARE = {"zero-shot": 0, "few-shot": 1, "rag": 4, "lora facts": 8, "lora style": 12, "rag with lora": 16}
+HOURS_TO_PREPARE = {"zero-shot": 0, "few-shot": 1, "code": 3, "rag": 4}
+HOURS_TO_PREPARE |= {"lora facts": 8, "lora style": 12, "rag with lora": 16}
 
 # %% [markdown]
-# The hours are estimates too: to pick examples, to clear up a folder, to check rows for training.
+# The hours are estimates too: to pick examples, to write a program, to clear up a folder, to check rows for training.
 #
 # ## Exercise 9.4: the cost of a right answer
 #
@@ -960,7 +1081,7 @@ def call_eur(name, kinds):
 
 def setup_eur(name):
     """Machine and people, once."""
-    seconds = figure(name, "single_fact", "setup_seconds")
+    seconds = figure(name, "style", "setup_seconds")
     return seconds / 3600 * MACHINE_EUR_AN_HOUR + HOURS_TO_PREPARE[name] * PERSON_EUR_AN_HOUR
 
 
@@ -968,11 +1089,11 @@ def setup_eur(name):
 JOBS = {"facts": FACTS, "orders": ("style",)}
 bill = {}
 for job, kinds in JOBS.items():
-    for name in HOURS_TO_PREPARE:
+    for name in [name for name in HOURS_TO_PREPARE if len(marks(name, kinds[0]))]:
         share = facts_of(name).mean() if job == "facts" else marks(name, "style").mean()
         bill[job, name] = cost_of_right(setup_eur(name), call_eur(name, kinds), 100, float(share))
-    print(f"{job}: EUR a right answer, first 100:", {n: f"{bill[job, n]:.2f}" for n in HOURS_TO_PREPARE})
-cheapest = {job: min(HOURS_TO_PREPARE, key=lambda name, job=job: bill[job, name]) for job in JOBS}
+    print(f"{job}: EUR a right answer, first 100:", {n: f"{eur:.2f}" for (j, n), eur in bill.items() if j == job})
+cheapest = {job: min((eur, name) for (j, name), eur in bill.items() if j == job)[1] for job in JOBS}
 verdict(
     "C13",
     measured=bill["orders", "few-shot"],
@@ -1124,6 +1245,7 @@ better_form = float((marks("lora style", "style", "form") - marks("few-shot", "s
 worth = MINUTES_SAVED / 60 * PERSON_EUR_AN_HOUR * max(better_form, 0)
 orders_back = first_cheaper(once_more, each_tuned, each_shot + worth)
 print(f"a better form is worth {worth:.2f} EUR an order; paid back after {orders_back or 'no number of'} orders")
+print("right form, of the orders:", {n: f"{marks(n, 'style', 'form').mean():.0%}" for n in ("lora style", "code")})
 
 # %% [markdown]
 # ## Decide by questions
@@ -1157,8 +1279,8 @@ advise = check("9.6", advise)
 # Stuck? `hint("9.6")`, then `solution("9.6")`. Now let the measurements judge the advice. Five jobs, their answers to
 # the two questions, and the marks of each way.
 #
-# *Rule for C26:* for all five, the way that the sheet advises is not *clearly* worse than any other. Predict: for how
-# many of the five will that hold?
+# *Rule for C26:* for all five, the way that the sheet advises is not *clearly* worse than any other, plain code
+# included. Predict: for how many of the five will that hold?
 
 # %%
 my_jobs_right = None
@@ -1167,8 +1289,8 @@ predict("C26", as_number(my_jobs_right, low=0, high=5, whole=True), lesson="09")
 # %%
 both = {"prompt": "few-shot", "RAG": "rag", "RAG with LoRA": "rag with lora"}
 ways_facts = {way: facts_of(name) for way, name in (both | {"LoRA": "lora facts"}).items()}
-ways_order = {way: marks(name, "style") for way, name in (both | {"LoRA": "lora style"}).items()}
-ways_flow = {way: marks(name, "workflow") for way, name in (both | {"LoRA": "lora style"}).items()}
+ways_order = {way: marks(name, "style") for way, name in (both | {"LoRA": "lora style", "code": "code"}).items()}
+ways_flow = {way: marks(name, "workflow") for way, name in (both | {"LoRA": "lora style", "code": "code"}).items()}
 cases = {
     "facts of the folder": ("changing", False, ways_facts),
     "work orders": ("none", True, ways_order),
