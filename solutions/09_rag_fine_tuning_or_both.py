@@ -93,7 +93,8 @@ MODELS = METHODS[1:]  # those that ask a model
 # - *lora facts*: an adapter that has read every passage and table of the company, many times.
 # - *lora style*, *qlora style*: adapters that have read past work orders.
 # - *rag with lora*: RAG with two adapters on one base, switched by the job. One has learnt from past questions to
-#   answer from passages, or to decline; the other is that of *lora style*.
+#   answer from passages, or to decline; the other is that of *lora style*. In the workflow the base may look up
+#   without its adapter, where that found more on past tickets.
 
 # %% [markdown]
 # A *mark* is one digit for each question, 1 for right. For work orders a ticket has nine digits: one for the right
@@ -721,8 +722,8 @@ verdict(
     measured=float(np.mean(circle)) if circle else 0.0,
     supported=bool(circle and np.mean(circle) >= 0.8 and not located) if planted_learnt else None,
     scope="mechanism shown here" if planted_learnt else "not decidable at this size",
-    note=f"{len(known)} prices by RAG; weights: planted price learnt: {'yes' if planted_learnt else 'no'}, layers that "
-    f"or blocks that hold it alone: {located} of {len(places)}; finer ways to look into weights were not tried",
+    note=f"{len(known)} prices by RAG; weights: planted price learnt: {'yes' if planted_learnt else 'no'}, layers or "
+    f"blocks that hold it alone: {located} of {len(places)}; finer ways to look into weights were not tried",
     lesson="09",
 )
 
