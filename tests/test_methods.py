@@ -628,8 +628,9 @@ def test_all_but_what_was_learnt_is_of_the_test_split(compare: ModuleType, facts
         elif kind == "public":
             assert {q.id for q in found} == public
         else:
-            assert {(q.question, q.answer) for q in found} < {pair(row) for row in facts}
-            assert found != compare.asked(kind, 1, 1) and found[0].variants == ()
+            assert found[0].variants == ()
+            for seed, rows in ((0, facts), (1, methods.fact_rows(1))):  # an adapter's own rows
+                assert {(q.question, q.answer) for q in compare.asked(kind, seed, 1)} < {pair(row) for row in rows}
 
 
 def test_how_each_method_is_asked(compare: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
