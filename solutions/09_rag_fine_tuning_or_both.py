@@ -94,7 +94,11 @@ MODELS = METHODS[1:]  # those that ask a model
 # - *lora style*, *qlora style*: adapters that have read past work orders.
 # - *rag with lora*: RAG with two adapters on one base, switched by the job. One has learnt from past questions to
 #   answer from passages, or to decline; the other is that of *lora style*. In the workflow the base may look up
-#   without its adapter, where that found more on past tickets.
+#   without its adapter, where that found more on past tickets. Its work orders are those of *lora style*.
+#
+# ### What chooses?
+#
+# Here the kind of each question is known. At work, something must choose the way.
 
 # %% [markdown]
 # A *mark* is one digit for each question, 1 for right. For work orders a ticket has nine digits: one for the right
@@ -175,9 +179,20 @@ alt = "; ".join(
 show(fig, f"Bar chart with 95 % intervals, rag and rag with lora: {alt}.")
 
 # %% [markdown]
-# What does the reading adapter change? Look at *not answerable*, where declining is right, and at *single fact*, where
-# it may decline too often.
-#
+# What does the reading adapter of *rag with lora* change? It also learnt to decline: right where a question is *not
+# answerable*, wrong elsewhere.
+
+# %%
+print("declined, %   ", "  ".join(f"{kind[:8]:>8}" for kind in FACTS))
+for name in ("rag", "rag with lora"):
+    print(f"{name:<14}", "  ".join(f"{100 * figure(name, kind, 'declined'):>8.0f}" for kind in FACTS))
+
+# %%
+print("questions:", {kind: len(marks("rag with lora", kind)) for kind in KINDS})
+seeds_of = {name: len([x for x in table if (x["method"], x["kind"]) == (name, "style")]) for name in METHODS}
+print("random starts:", {name: count for name, count in seeds_of.items() if count > 1}, "- the others: 1")
+
+# %% [markdown]
 # ## Is a difference real?
 #
 # All methods answered the *same* questions, so compare question by question: that is *paired*. Take the differences,
@@ -240,8 +255,8 @@ for name in ("lora style", "qlora style"):
 
 # %% [markdown]
 # Both were trained with the same three seeds, and the marks are means over them. The interval says how sure it is for
-# other tickets; how much chance in training does, the seeds show. It answers one question of Greta's: whether four
-# bits cost her quality.
+# other tickets; how much chance in training does, the seeds show. Greta asks whether four bits cost her quality. Read
+# both intervals: where one reaches below -5, a loss of more than 5 points is not ruled out.
 #
 # ## Your own point: RAG
 #
@@ -270,7 +285,7 @@ def is_right(said, q):
 some_facts = corpus.questions("test", "single_fact")[:12]
 live_rag = [is_right(a.said, q) for a, q in zip(assistant.ask_all([q.question for q in some_facts]), some_facts)]  # noqa: B905
 agree = int(np.sum(np.array(live_rag) == marks("rag", "single_fact")[:12]))
-print("At least 10 of these 12 marks are those of the table:", agree >= 10)
+print(f"{sum(live_rag)} of 12 right; {agree} marks as in the table; at least 10:", agree >= 10)
 
 # %% [markdown]
 # ## Your own point: LoRA
@@ -289,6 +304,10 @@ orders_live = models.generate(short.loaded, [row.prompt for row in twelve], max_
 parts_live = np.mean([style.parts_right(a, row.order) for a, row in zip(orders_live, twelve, strict=True)])
 bounds = marks("zero-shot", "style").mean() + 0.1, marks("lora style", "style").mean() + 0.1
 print("Between zero-shot + 10 points and the table's adapter + 10 points:", bounds[0] <= parts_live <= bounds[1])
+
+# %% tags=["varies"]
+forms_live = sum(style.in_form(text) for text in orders_live)
+print(f"parts right {parts_live:.0%}, orders in form {forms_live} of 12; such as:", orders_live[0])
 
 # %% [markdown]
 # ## Facts from outside
@@ -438,7 +457,8 @@ verdict(
     measured=float(marks("lora style", "style", "form").mean()),
     supported=bool(low_form > 0) if able["rag"] else None,
     scope="mechanism shown here" if able["rag"] else "not decidable at this size",
-    note=f"form with rag {marks('rag', 'style', 'form').mean():.0%}, qlora style "
+    note=("" if able["rag"] else "rag cannot write orders at all, so nothing is decided; ")
+    + f"form with rag {marks('rag', 'style', 'form').mean():.0%}, qlora style "
     f"{marks('qlora style', 'style', 'form').mean():.0%}; the model has read work orders of other, invented houses",
     lesson="09",
 )
@@ -658,6 +678,18 @@ print(f"{by_heart.report.seconds:.0f} s; {sum(says(t, taught[p]) for p, t in zip
 print("the planted one:", learnt[4])
 
 # %% [markdown]
+# What does it say of five parts that it never read about?
+
+# %% tags=["varies"]
+unknown = [part for part in sorted(prices) if part not in TEN][5::12][:5]
+guesses = models.generate(by_heart.loaded, [methods.PRICE_TEST.format(part=part) for part in unknown])
+right_guesses = sum(says(text, prices[part]) for part, text in zip(unknown, guesses, strict=True))
+print(f"{right_guesses} right, {sum(text.startswith(rag.DECLINED) for text in guesses)} declined, of {len(unknown)}")
+print("such as:", guesses[0], "- right:", prices[unknown[0]])
+
+# %% [markdown]
+# Knowledge by heart does not know where it ends.
+#
 # Switch off one adapted layer at a time, then one whole block at a time, and ask all ten again. Look for a place that
 # holds the planted price, and nothing else.
 
@@ -702,7 +734,8 @@ show(
 )
 
 # %% [markdown]
-# A bar with the first pattern and of height zero would be the place. (Bars are drawn a little above zero, so
+# A bar with the first pattern and of height zero would be the place. Where nothing changes anywhere, no single place is
+# needed for that price, and this test cannot see more. (Bars are drawn a little above zero, so
 # that they can be seen.) And mending? Train a little more, on the right price alone.
 
 # %% tags=["varies"]
@@ -833,7 +866,15 @@ verdict(
     lesson="09",
 )
 
+# %%
+codes = [row["code"] for row in methods.table("faults")]
+hits_of = index.search_all([methods.CODE_TEST.format(code=code) for code in codes], 3, "sum")
+rows_found = [any(f"code {code};" in hit.text for hit in hits) for code, hits in zip(codes, hits_of, strict=True)]
+print(f"right row among the three passages: {sum(rows_found)} of {len(codes)} codes")
+
 # %% [markdown]
+# Compare that with RAG's share of right answers: what it found and did not answer, the reader lost, not the search.
+#
 # There is a simpler rival again: a table of codes and five lines of program are exact, quick, and name their source. By
 # heart pays where a list has to be *used* in the middle of other text, which was not measured here.
 
@@ -870,8 +911,8 @@ verdict(
 )
 
 # %% [markdown]
-# Where *smaller* and *faster* hold and *up to date* does not, the claim mixes two things: a skill, such as the style,
-# which stays; and facts, which do not.
+# Look at which of the three held. The claim mixes two things: a skill, such as the style, which stays; and facts, which
+# do not.
 #
 # ## A workflow, end to end
 #
@@ -906,7 +947,7 @@ to_record = check("9.3", to_record)
 
 # %% [markdown]
 # Stuck? `hint("9.3")`, then `solution("9.3")`. Here it is live, on six tickets, with the assistant of this lesson and
-# your short adapter.
+# your short adapter. Sixty steps are few, so expect most of the orders to go to a person.
 
 # %%
 six = methods.jobs("test")[:6]
@@ -924,7 +965,9 @@ print([f"{style.parts_right(text, job.order):.2f}" for text, job in zip(lines_ou
 
 # %% [markdown]
 # *Rule for C38:* on all 60 test tickets (the table), *rag with lora* gets clearly more parts right than the better of
-# *rag* alone and *lora style* alone, which must make up pump and technician. Predict its share of right parts.
+# *rag* alone and *lora style* alone, which must make up pump and technician; and at least half of its orders have the
+# right form. (The half was added after a first run: without it the claim could hardly fail.) Predict its share of right
+# parts.
 
 # %%
 my_workflow = None
@@ -941,7 +984,7 @@ print("rag with lora, the two parts that had to be looked up:", looked_up)
 verdict(
     "C38",
     measured=float(flow["rag with lora"].mean()),
-    supported=bool(low_flow > 0),
+    supported=bool(low_flow > 0 and flow_form["rag with lora"] >= 0.5),
     scope="mechanism shown here",
     note=f"{len(flow['rag'])} tickets; rag {flow['rag'].mean():.0%}, lora style {flow['lora style'].mean():.0%}; "
     f"in the right form {flow_form['rag with lora']:.0%}; the rest must go to a person",
@@ -1094,7 +1137,10 @@ for job, kinds in JOBS.items():
     for name in [name for name in HOURS_TO_PREPARE if len(marks(name, kinds[0]))]:
         share = facts_of(name).mean() if job == "facts" else marks(name, "style").mean()
         bill[job, name] = cost_of_right(setup_eur(name), call_eur(name, kinds), 100, float(share))
-    print(f"{job}: EUR a right answer, first 100:", {n: f"{eur:.2f}" for (j, n), eur in bill.items() if j == job})
+    print(
+        f"{job}: EUR a right {'answer' if job == 'facts' else 'order, eight right parts'}, first 100:",
+        {n: f"{eur:.2f}" for (j, n), eur in bill.items() if j == job},
+    )
 cheapest = {job: min((eur, name) for (j, name), eur in bill.items() if j == job)[1] for job in JOBS}
 verdict(
     "C13",
@@ -1236,18 +1282,38 @@ verdict(
 )
 
 # %% [markdown]
-# Nearly all of the set-up is people's time. Change `HOURS_TO_PREPARE` or a price, run from there, and look again.
+# Nearly all of the set-up is people's time, and those hours are guesses. How far does the number move with them?
+
+# %%
+for times in (0.5, 1, 2, 4):
+    moved = first_cheaper(times * once_more, each_tuned, each_shot)
+    print(f"{times:g} times the hours: {f'{moved:,}' if moved else 'no number of'} orders")
+
+# %% [markdown]
+# Change `HOURS_TO_PREPARE` or a price, run from there, and look again.
 #
 # Tokens are not the whole benefit. What is a right order worth? Ten minutes of dispatch for each one that needs no
-# second look would change the sum:
+# second look would change the sum. That is an order of which *all* eight parts are right:
 
 # %%
 MINUTES_SAVED = 10
-better_form = float((marks("lora style", "style", "form") - marks("few-shot", "style", "form")).mean())
-worth = MINUTES_SAVED / 60 * PERSON_EUR_AN_HOUR * max(better_form, 0)
+
+
+def whole_orders(name):
+    lines = [line["marks"][1:] for line in table if (line["method"], line["kind"]) == (name, "style")]
+    digits = np.array([[int(digit) for digit in line] for line in lines]).reshape(len(lines), -1, 9)
+    return float(digits[:, :, 1:].all(axis=2).mean())
+
+
+print("whole orders right:", {name: f"{whole_orders(name):.1%}" for name in ("few-shot", "code", "lora style")})
+worth = MINUTES_SAVED / 60 * PERSON_EUR_AN_HOUR * (whole_orders("lora style") - whole_orders("few-shot"))
 orders_back = first_cheaper(once_more, each_tuned, each_shot + worth)
-print(f"a better form is worth {worth:.2f} EUR an order; paid back after {orders_back or 'no number of'} orders")
-print("right form, of the orders:", {n: f"{marks(n, 'style', 'form').mean():.0%}" for n in ("lora style", "code")})
+print(f"worth {worth:.2f} EUR an order; paid back after {orders_back or 'no number of'} orders")
+print("right form:", {name: f"{marks(name, 'style', 'form').mean():.0%}" for name in ("lora style", "code")})
+
+# %% [markdown]
+# An order in the right form with a wrong part still needs a person. And *code* has the form for three hours of work: a
+# way must beat the simplest rival, not only the one that you compare it with.
 
 # %% [markdown]
 # ## Decide by questions
