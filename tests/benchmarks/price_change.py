@@ -10,7 +10,7 @@ adapter was trained on the ten new prices only, on top of the first. Asked are t
 
 *Codes:* an adapter learns fault code -> meaning by heart; state ``before`` only, because these do not change.
 
-Questions to the adapter are in a wording that it was not trained on. 8 minutes on 2 quiet cores.
+Questions to the adapter are in a wording that it was not trained on. 20 minutes on one core (OMP_NUM_THREADS=1).
 """
 
 from __future__ import annotations
