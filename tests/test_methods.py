@@ -778,7 +778,7 @@ class Table:
 
 @pytest.fixture
 def table(compare: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
-    monkeypatch.setattr(compare, "about", lambda script: {"model": "now", "script": script})
+    monkeypatch.setattr("measured_lines.about", lambda script: {"model": "now", "script": script})
     return Table(compare, tmp_path)
 
 
@@ -822,7 +822,7 @@ def test_each_line_is_there_as_soon_as_it_is_printed(table: Table, monkeypatch: 
             yield {"method": "rag", "kind": kind, "seed": 0, "right": 1.0}
             seen.append(len(table.lines))
 
-    monkeypatch.setattr(table.compare, "stream", stream)
+    monkeypatch.setattr("measured_lines.stream", stream)
     table.fill(("rag", 0))
     assert seen == [1, 2]
 
@@ -832,7 +832,7 @@ def test_a_script_that_is_left_is_ended(compare: ModuleType, tmp_path: Path) -> 
     slow.write_text(
         'import json, os, time\nprint(json.dumps({"id": os.getpid()}), flush=True)\ntime.sleep(300)\n', encoding="utf-8"
     )
-    running = compare.stream(slow)
+    running = sys.modules["measured_lines"].stream(slow)
     number = next(running)["id"]
     assert psutil.pid_exists(number)
     running.close()
@@ -851,8 +851,8 @@ def test_the_large_table_is_filled_once(compare: ModuleType, tmp_path: Path, mon
         assert (script.name, flag, few) == ("method_table.py", "--line", ("--few", 1))
         return [{"method": name, "kind": kind, "seed": seed, "right": 0.5} for kind in kinds.split(",")]
 
-    monkeypatch.setattr(compare, "stream", stream)
-    monkeypatch.setattr(compare, "about", lambda script: {"model": "now", "script": script})
+    monkeypatch.setattr("measured_lines.stream", stream)
+    monkeypatch.setattr("measured_lines.about", lambda script: {"model": "now", "script": script})
     command(monkeypatch, "--table", tmp_path / "t.csv", "--only", "code", "rag")
     compare.main()
     assert called == [("code", -1), ("rag", -1)]
@@ -1043,8 +1043,8 @@ def test_the_table_of_prices_is_filled_once(
         assert (script.name, flag) == ("price_change.py", "--line")
         return [{"what": what, "way": way, "seed": seed, "state": s, "right": 0.5} for s in states.split(",")]
 
-    monkeypatch.setattr(compare, "stream", stream)
-    monkeypatch.setattr(compare, "about", lambda script: {"model": "now", "script": script})
+    monkeypatch.setattr("measured_lines.stream", stream)
+    monkeypatch.setattr("measured_lines.about", lambda script: {"model": "now", "script": script})
     command(monkeypatch, "--table", tmp_path / "t.csv")
     for _ in range(2):
         change.main()

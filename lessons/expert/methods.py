@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from expert import corpus, evaluate, rag, retrieval, style, tuning
+from expert.style import table
 
 IGNORE = (*rag.IGNORE, "*.pdf", "*.db", "*.jsonl")  # the PDF and the database repeat what other files say
 GUIDES = ("gu-house-style", "gu-triage-labels")
@@ -209,12 +210,6 @@ def _holds(text: str, question: corpus.Question, texts: Mapping[str, str]) -> bo
 
 
 # --- a list learnt by heart ----------------------------------------------------------------------------------------
-
-
-def table(name: str) -> list[dict[str, str]]:
-    """The rows of one of the company's tables, such as "prices-2026"."""
-    text = corpus.read_text(corpus.data_root() / "tables" / f"{name}.csv")
-    return list(csv.DictReader(io.StringIO(text)))
 
 
 def price_rows(prices: Mapping[str, str]) -> list[tuning.Row]:

@@ -11,6 +11,7 @@ A work order has eight parts with " / " between them (guides/gu-house-style.md).
 from __future__ import annotations
 
 import csv
+import io
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -87,7 +88,7 @@ def without_names(text: str, names: Sequence[str]) -> str:
 
 def people() -> list[str]:
     """The names of everybody in the company's list of people."""
-    return [record["name"] for record in _table("people")]
+    return [record["name"] for record in table("people")]
 
 
 def rows(split: str) -> list[OrderRow]:
@@ -113,8 +114,8 @@ def recombine(some: Sequence[OrderRow], count: int, seed: int = 0, reworded: flo
     """
     rng = random.Random(seed)
     order = rng.sample(range(len(some)), len(some))
-    sites = [m for m in _table("sites") if m["site"] in {one.site for one in some}]
-    families = sorted({m["model"].rsplit(" ", 1)[0] for m in _table("pumps")})
+    sites = [m for m in table("sites") if m["site"] in {one.site for one in some}]
+    families = sorted({m["model"].rsplit(" ", 1)[0] for m in table("pumps")})
     made = [some[i] for i in order[:count]]
     words = sorted({word.lower() for one in some for word in re.findall(r"[A-Za-z]{3,}", one.message)} - set(DAYS))
     while len(made) < count:
@@ -177,6 +178,7 @@ def spoil(some: Sequence[OrderRow], share: float, seed: int = 0) -> list[OrderRo
     return made
 
 
-def _table(name: str) -> list[dict[str, str]]:
-    with open(corpus.data_root() / "tables" / f"{name}.csv", encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+def table(name: str) -> list[dict[str, str]]:
+    """The rows of one of the company's tables, such as "prices-2026"."""
+    text = corpus.read_text(corpus.data_root() / "tables" / f"{name}.csv")
+    return list(csv.DictReader(io.StringIO(text)))

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import platform
-from collections.abc import Sequence
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -56,3 +61,48 @@ def write(path: Path, fields: Sequence[str], lines: Sequence[dict]) -> None:
         writer.writeheader()
         writer.writerows(lines)
     made.replace(path)
+
+
+def stream(script: Path, *arguments: object) -> Iterator[dict[str, object]]:
+    """What a script prints, a JSON object a line, run in a fresh process and handed on as it comes."""
+    command = [sys.executable, str(script), *map(str, arguments)]
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        try:
+            for text in process.stdout or ():
+                if text.startswith("{"):
+                    yield json.loads(text)
+            if process.wait():
+                errors.seek(0)
+                raise RuntimeError(f"{' '.join(command[1:])} failed:\n{errors.read()[-2000:]}")
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+
+
+def fill_streamed(
+    table: Path,
+    fields: Sequence[str],
+    script: Path,
+    todo: Sequence[tuple],
+    wanted: Callable[[tuple], Sequence[tuple]],
+    key: Callable[[dict], tuple],
+    *more: object,
+) -> None:
+    """Measure the points of which a line is missing, each in a process of its own; write each line as it comes."""
+    common = about(script.name)
+    lines = [one for one in kept(table) if one["model"] == common["model"]]
+    for point in todo:
+        missing = [one for one in wanted(point) if tuple(map(str, one)) not in {key(had) for had in lines}]
+        if not missing:
+            continue
+        began = time.perf_counter()
+        names = ",".join(str(one[1]) for one in missing)
+        for found in stream(script, "--line", *point, names, *more):
+            lines.append({name: str(value) for name, value in (found | common).items()})
+            write(table, fields, lines)
+            last = lines[-1]
+            shown = f"right {float(last['right']):.0%}" + (f", form {last['form']}" if last.get("form") else "")
+            what = last.get("kind") or last.get("state")
+            print(*point, what, shown, f"{time.perf_counter() - began:.0f} s", flush=True)

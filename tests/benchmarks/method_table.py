@@ -26,12 +26,11 @@ import argparse
 import json
 import random
 import resource
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +38,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from expert import corpus, evaluate, methods, models, rag, retrieval, style, tuning
-from measured_lines import about, kept, write
+from measured_lines import fill_streamed
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "data" / "measurements" / "methods.csv"
@@ -348,51 +347,6 @@ def kinds_of(name: str, seed: int) -> tuple[str, ...]:
     if name == "lora facts":
         return KINDS
     return KINDS[:-1] if seed <= 0 or name == "rag with lora" else ("style", "workflow", "public")
-
-
-def stream(script: Path, *arguments: object) -> Iterator[dict[str, object]]:
-    """What a script prints, a JSON object a line, run in a fresh process and handed on as it comes."""
-    command = [sys.executable, str(script), *map(str, arguments)]
-    with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
-        try:
-            for text in process.stdout or ():
-                if text.startswith("{"):
-                    yield json.loads(text)
-            if process.wait():
-                errors.seek(0)
-                raise RuntimeError(f"{' '.join(command[1:])} failed:\n{errors.read()[-2000:]}")
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
-
-
-def fill_streamed(
-    table: Path,
-    fields: Sequence[str],
-    script: Path,
-    todo: Sequence[tuple],
-    wanted: Callable[[tuple], Sequence[tuple]],
-    key: Callable[[dict], tuple],
-    *more: object,
-) -> None:
-    """Measure the points of which a line is missing, each in a process of its own; write each line as it comes."""
-    common = about(script.name)
-    lines = [one for one in kept(table) if one["model"] == common["model"]]
-    for point in todo:
-        missing = [one for one in wanted(point) if tuple(map(str, one)) not in {key(had) for had in lines}]
-        if not missing:
-            continue
-        began = time.perf_counter()
-        names = ",".join(str(one[1]) for one in missing)
-        for found in stream(script, "--line", *point, names, *more):
-            lines.append({name: str(value) for name, value in (found | common).items()})
-            write(table, fields, lines)
-            last = lines[-1]
-            shown = f"right {float(last['right']):.0%}" + (f", form {last['form']}" if last.get("form") else "")
-            what = last.get("kind") or last.get("state")
-            print(*point, what, shown, f"{time.perf_counter() - began:.0f} s", flush=True)
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from expert import corpus, evaluate, methods, models, rag, retrieval, tuning
-from method_table import fill_streamed
+from measured_lines import fill_streamed
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "data" / "measurements" / "price_change.csv"
