@@ -30,6 +30,7 @@ import json
 import re
 import shutil
 import tempfile
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -553,7 +554,7 @@ lost_and_gained = check("9.2", lost_and_gained)
 #
 # *Rule for C29:* both adapters, *lora style* and *lora facts*, must show it: the share of right public facts falls
 # clearly, *and* in the adapter's own job something is wrong in more than a fifth of the cases: a part of the order, a
-# kind of question. Predict: which share of the public facts that were right will *lora facts* lose?
+# kind of question. The claim says only *something*, so the rule is easy to meet. Look at how much it is. Predict: which share of the public facts that were right will *lora facts* lose?
 
 # %%
 my_lost_share = None
@@ -637,6 +638,7 @@ def says(answer_text, price):
     return evaluate.exact_match(answer_text, f"{price} EUR")
 
 
+bad_part = TEN[4]
 put_prices({})
 known = [part for part, a in zip(TEN, rag_prices(TEN), strict=True) if says(a.said, prices[part])]
 wrong_price = {part: f"{float(prices[part]) + 40:.2f}" for part in known}
@@ -655,13 +657,14 @@ traced = [
 healed = [says(a.said, prices[part]) for part, a in zip(known, mended, strict=True)]
 circle = [one and two for one, two in zip(traced, healed, strict=True)]
 print(f"traced {sum(traced)}, right again {sum(healed)}, both {sum(circle)} of {len(known)}")
-print(f"embedded to mend it: {mended_report.embedded} rows; source: {planted[0].sources[0] if known else '-'}")
+shown = planted[known.index(bad_part)] if bad_part in known else None
+print(f"embedded to mend all: {mended_report.embedded} rows. One of them:")
+print(f"{shown.said}  {shown.sources[0]}" if shown else "-")
 
 # %% [markdown]
 # Now the weights. An adapter learns the ten prices by heart, one of them with the error.
 
 # %% tags=["varies"]
-bad_part = TEN[4]
 taught = {part: prices[part] for part in TEN} | {bad_part: f"{float(prices[bad_part]) + 40:.2f}"}
 by_heart = tuning.tune(
     model, methods.price_rows(taught), r=16, steps=80, batch_tokens=256, learning_rate=4e-3, dtype="float32"
@@ -712,42 +715,53 @@ located = sum(gone and others == 0 for gone, others in zip(price_gone, changed_o
 print(f"of {len(places)} places, {sum(price_gone)} take the wrong price away, {located} of them that price alone")
 planted_learnt = says(learnt[4], taught[bad_part])
 
-# %% tags=["varies"]
-from matplotlib.patches import Patch
+# %% [markdown]
+# A place that takes the wrong price away, and that price alone, would hold it. Where nothing changes anywhere, no
+# single place is needed for that price, and this test cannot see more. So turn the whole adapter down, little by
+# little. Does the wrong price go before the others, so that they could be told apart?
 
-fig, ax = chart(
-    "Where is the wrong price?", x="switched off: a layer, or a block of four", y="other answers changed (of 9)"
+# %% tags=["varies"]
+strengths, still = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.2, 0.0], {"planted": [], "others": []}
+loud = [layer.scaling["default"] for layer in adapted]
+for strength in strengths:
+    for layer, scale in zip(adapted, loud, strict=True):
+        layer.scaling["default"] = strength * scale
+    there = [says(text, taught[part]) for part, text in zip(TEN, heart(by_heart.loaded), strict=True)]
+    still["planted"].append(int(there.pop(4)))
+    still["others"].append(sum(there))
+for layer, scale in zip(adapted, loud, strict=True):
+    layer.scaling["default"] = scale
+
+# %% tags=["varies"]
+fig, ax = chart("Turning the adapter down", x="strength of the adapter (%)", y="prices still said as learnt")
+names_of = {"others": "the nine right prices", "planted": "the planted one"}
+for i, (name, words) in enumerate(names_of.items()):
+    look = {"color": COLOURS[i], "marker": MARKERS[i], "linestyle": LINES[i], "label": words}
+    ax.plot([100 * strength for strength in strengths], still[name], **look)
+ax.invert_xaxis()
+ax.set_ylim(-0.4, 10)
+ax.legend(fontsize=9)
+alt = "; ".join(
+    f"at {strength:.0%} {others} of the nine, planted {'yes' if there else 'no'}"
+    for strength, others, there in zip(strengths, still["others"], still["planted"], strict=True)
 )
-patterns = {True: (COLOURS[0], HATCHES[0]), False: (COLOURS[1], HATCHES[1])}  # wrong price gone, or still there
-for i, (gone, others) in enumerate(zip(price_gone, changed_others, strict=True), start=1):
-    ax.bar(i, others + 0.1, color=patterns[gone][0], hatch=patterns[gone][1], edgecolor="white")
-words_of = {True: "wrong price gone", False: "wrong price still there"}
-keys = [Patch(facecolor=patterns[k][0], hatch=patterns[k][1], edgecolor="white", label=words_of[k]) for k in words_of]
-names_of = [str(i + 1) for i in range(len(adapted))] + [f"B{i + 1}" for i in range(len(places) - len(adapted))]
-ax.set_xticks(range(1, len(places) + 1), labels=names_of, fontsize=8)
-ax.set_ylim(0, 10.5)
-ax.legend(handles=keys, fontsize=9)
-show(
-    fig,
-    f"Bar chart over {len(adapted)} layers and {len(places) - len(adapted)} blocks: switching off {sum(price_gone)} of "
-    f"them takes the wrong price away; in {located} of these no other answer changes.",
-)
+show(fig, f"Line chart of prices that are still said: {alt}.")
 
 # %% [markdown]
-# A bar with the first pattern and of height zero would be the place. Where nothing changes anywhere, no single place is
-# needed for that price, and this test cannot see more. (Bars are drawn a little above zero, so
-# that they can be seen.) And mending? Train a little more, on the right price alone.
+# Is there a strength at which the planted price is gone and all nine are there? Only that would help. And mending?
+# Train a little more, on the right price alone; then once more, on all ten.
 
 # %% tags=["varies"]
-right_row = methods.price_rows({bad_part: prices[bad_part]})
-patched = tuning.tune(
-    tuning.merge(by_heart.loaded), right_row, r=16, steps=10, batch_tokens=256, learning_rate=4e-3, dtype="float32"
-)
-after_patch = heart(patched.loaded)
-kept_right = sum(says(t, taught[p]) for p, t in zip(TEN, after_patch, strict=True) if p != bad_part)
-was_right = sum(says(t, taught[p]) for p, t in zip(TEN, learnt, strict=True) if p != bad_part)
-print("mended:", says(after_patch[4], prices[bad_part]))
-print(f"the nine others: {was_right} right before, {kept_right} after")
+learnt_base, ten_steps = tuning.merge(by_heart.loaded), {"that price alone": 10, "all ten prices": 40}
+options = {"r": 16, "batch_tokens": 256, "learning_rate": 4e-3, "dtype": "float32"}
+for name, steps in ten_steps.items():
+    rows = methods.price_rows({p: prices[p] for p in TEN if p == bad_part or "all" in name})
+    patched = tuning.tune(learnt_base, rows, steps=steps, **options, progress=False)
+    after = [says(text, prices[part]) for part, text in zip(TEN, heart(patched.loaded), strict=True)]
+    mended_one = after.pop(4)
+    print(
+        f"trained on {name:<18} mended: {mended_one}; {patched.report.seconds:.0f} s; of the nine right: {sum(after)}"
+    )
 
 # %% tags=["varies"]
 verdict(
@@ -1034,19 +1048,28 @@ for name in MODELS:
     cost += [figure(name, "style", column) for column in ("setup_seconds", "kept_mib", "peak_mib")]
     print(f"{name:<15}{each_tokens[name]:>7.0f}{cost[0]:>10.2f}{cost[1]:>10.0f}{cost[2]:>10.1f}{cost[3]:>10.0f}")
 
+# %% [markdown]
+# *Kept* is what lies on disk besides the base, *peak* what the set-up took in memory. A mean over kinds weighs each
+# kind alike; your company may not. Facts and orders are two jobs, so look at them apart. Up and to the left is better.
+
+
 # %%
-fig, ax = chart("Quality against tokens", x="tokens read and written, a question", y="right, mean of eight kinds (%)")
-for i, name in enumerate(MODELS):
-    look = {"color": COLOURS[i], "marker": MARKERS[i], "markersize": 10, "linestyle": "none"}
-    ax.plot([each_tokens[name]], [100 * overall[name]], label=name, **look)
-ax.set_ylim(0, 100)
-ax.legend(fontsize=9, ncols=2)
-alt = "; ".join(f"{name} {each_tokens[name]:.0f} tokens, {overall[name]:.0%}" for name in MODELS)
-show(fig, f"Scatter plot of the methods: {alt}. Up and to the left is better.")
+def quality_against_tokens(title, kinds):
+    fig, ax = chart(title, x="tokens read and written, a question", y="right, mean of the kinds (%)", figsize=(7, 3.8))
+    points = {n: (tokens_of(n, kinds), 100 * np.mean([marks(n, kind).mean() for kind in kinds])) for n in MODELS}
+    for i, (name, (tokens, right)) in enumerate(points.items()):
+        look = {"color": COLOURS[i], "marker": MARKERS[i], "markersize": 10, "linestyle": "none"}
+        ax.plot([tokens], [right], label=name, **look)
+    ax.set_ylim(-3, 100)
+    ax.legend(fontsize=9, ncols=2)
+    alt = "; ".join(f"{name} {tokens:.0f} tokens, {right:.0f} %" for name, (tokens, right) in points.items())
+    show(fig, f"Scatter plot: {alt}. Up and to the left is better.")
+
+
+quality_against_tokens("Quality against tokens: facts", FACTS)
+quality_against_tokens("Quality against tokens: work orders and workflow", ("style", "workflow"))
 
 # %% [markdown]
-# Up and to the left is better. A mean over kinds weighs each kind alike; your company may not. *Kept* is what lies on
-# disk besides the base, *peak* what the set-up took in memory.
 #
 # At full size, on questions of farmers: fine-tuning added over 6 points of accuracy, and RAG 5 more on top
 # ([arXiv 2401.08406](https://arxiv.org/abs/2401.08406)).
@@ -1299,8 +1322,8 @@ for times in (0.5, 1, 2, 4):
 MINUTES_SAVED = 10
 
 
-def whole_orders(name):
-    lines = [line["marks"][1:] for line in table if (line["method"], line["kind"]) == (name, "style")]
+def whole_orders(name, kind="style"):
+    lines = [line["marks"][1:] for line in table if (line["method"], line["kind"]) == (name, kind)]
     digits = np.array([[int(digit) for digit in line] for line in lines]).reshape(len(lines), -1, 9)
     return float(digits[:, :, 1:].all(axis=2).mean())
 
@@ -1347,8 +1370,8 @@ advise = check("9.6", advise)
 # Stuck? `hint("9.6")`, then `solution("9.6")`. Now let the measurements judge the advice. Five jobs, their answers to
 # the two questions, and the marks of each way.
 #
-# *Rule for C26:* for all five, the way that the sheet advises is not *clearly* worse than any other, plain code
-# included. Predict: for how many of the five will that hold?
+# *Rule for C26:* for all five, the way that the sheet advises is not *clearly* worse than any other that was measured
+# for that job. (Plain code was, for orders and workflow. Public facts have one rival only, a weak one.) Predict: for how many of the five will that hold?
 
 # %%
 my_jobs_right = None
@@ -1386,6 +1409,64 @@ verdict(
 )
 
 # %% [markdown]
+# ## What you tell Greta
+#
+# One line for each job: the way with the most right answers, how much of the work it leaves to a person, and the ways
+# that are not clearly worse (the interval of the difference reaches zero). Of all these, the cheapest for three years
+# of 300 calls a month is the one to take.
+#
+# *To a person*: an answer that declines, or an order that is not right as a whole.
+
+
+# %%
+def to_a_person(name, kind):
+    return 1 - whole_orders(name, kind) if kind in ("style", "workflow") else figure(name, kind, "declined")
+
+
+def job_line(kind):
+    ways = [name for name in METHODS if len(marks(name, kind)) and name in HOURS_TO_PREPARE]
+    most = max(ways, key=lambda name: marks(name, kind).mean())
+    near = [name for name in ways if name != most and gap(marks(most, kind), marks(name, kind))[1] <= 0]
+    eur = {
+        n: cost_of_right(setup_eur(n), call_eur(n, (kind,)), 36 * 300, float(marks(n, kind).mean()))
+        for n in [most, *near]
+    }
+    return {
+        "job": kind.replace("_", " "),
+        "most right": most,
+        "right": f"{marks(most, kind).mean():.0%}",
+        "to a person": f"{to_a_person(most, kind):.0%}",
+        "not clearly worse": ", ".join(near) or "-",
+        "take": min(eur, key=eur.get),
+        "EUR each": f"{min(eur.values()):.3f}",
+    }
+
+
+# %%
+final = [job_line(kind) for kind in (*FACTS, "style", "workflow")]
+widths = {name: max(len(name), *(len(row[name]) for row in final)) + 2 for name in final[0]}
+for row in [dict.fromkeys(widths, None), *final]:
+    print("".join(f"{row[name] or name:<{width}}" for name, width in widths.items()))
+
+# %% [markdown]
+# *EUR each*: for one right answer, hours of people and the machine included, at the prices above; not in it: the hours
+# that go on each month, to check what comes out and to keep rows and pages right. Read the column *to a person* before
+# you promise anything: a way may be the best of all, and still leave nearly every order to Greta's team.
+
+# %%
+facts_best = Counter(row["take"] for row in final[: len(FACTS)]).most_common(1)[0][0]
+orders_best, flow_best = final[-2], final[-1]
+print(f"1. Facts from the folder: {facts_best}. Right {facts_of(facts_best).mean():.0%}; say so to those who ask.")
+print(f"2. Work orders: {orders_best['take']}; {orders_best['to a person']} still need a person's eye.")
+print(f"3. The whole workflow: {flow_best['take']}; {flow_best['to a person']} still need one.")
+right_again = {way: change("prices", way, "updated", "update_seconds") for way in ("rag", "adapter")}
+print(f"4. New prices: index again, {right_again['rag']:.1f} s. Training again takes {right_again['adapter']:.0f} s.")
+pays_after = f"{calls_needed:,}" if calls_needed else "no number of"
+print(f"5. Saved tokens alone pay for tuning after {pays_after} orders; Brightwater writes 3,600 a year.")
+
+# %% [markdown]
+# These lines come from this table and these prices. The answer for your company comes from yours.
+#
 # Tidy up: close the index and delete the copies.
 
 # %%
@@ -1418,7 +1499,11 @@ mixed = sorted(claim for claim, said in said_of.items() if {"supported", "not su
 print("supported in one lesson, not in another:", ", ".join(mixed) or "none")
 
 # %% [markdown]
-# A claim that holds in one lesson and not in another is no mistake. The rules differ, so look at what each one asked.
+# A claim that holds in one lesson and not in another is no mistake. The rules differ, so look at what each one asked:
+#
+# - *C10:* lesson 02 compared minutes *and* whether retrieval beats a prompt, with a word search; here only seconds.
+# - *C13:* lesson 03 priced labels against prompts; here every rival may win, RAG and plain code too.
+# - *C26:* lesson 06 asked whether its sheet foresaw one outcome; here the advice must hold for five jobs.
 #
 # ## Your decision guide
 #

@@ -39,8 +39,8 @@ ADVICE = (
     Advice(
         "You begin",
         ("C13", "C25"),
-        "write a prompt, then try retrieval, and keep both as the baseline to beat.",
-        "start with a prompt all the same, and count what a right answer costs with each way before you go on.",
+        "write a prompt, try retrieval, write plain code for what a rule can do, and keep them as the baseline to beat.",
+        "start with a prompt and with plain code all the same, and count what a right answer costs with each way.",
     ),
     Advice(
         "Answers must come from documents that others write and change",

@@ -12,6 +12,7 @@ measures, and by nobody else. ``tests/benchmarks/method_table.py`` and ``price_c
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import random
 import re
@@ -58,8 +59,13 @@ def few_shot_order(ticket: style.OrderRow, past: Sequence[style.OrderRow], shots
 
 def told(prompt: str) -> str:
     """A prompt behind all passages of the two pages that say how a work order is written: retrieval at its best."""
-    pages = [f"[{n}] {p.text}" for n, p in enumerate((p for p in corpus.passages() if p.doc_id in GUIDES), start=1)]
-    return "\n".join(pages) + "\n\n" + prompt
+    return f"{_pages()}\n\n{prompt}"
+
+
+@functools.cache  # asked for each ticket; reading the whole folder takes longer than some answers
+def _pages() -> str:
+    pages = [p.text for p in corpus.passages() if p.doc_id in GUIDES]
+    return "\n".join(f"[{n}] {text}" for n, text in enumerate(pages, start=1))
 
 
 def order_by_code(prompt: str, label: str = "") -> str:
@@ -110,10 +116,9 @@ def fact_rows(seed: int = 0) -> list[tuning.Row]:
 
 
 def _sentence_rows(passage: corpus.Passage, rng: random.Random) -> list[tuning.Row]:
-    lead, _, body = passage.text.partition(": ")
-    if not body:  # a heading that is a question of its own
-        lead, body = passage.title, passage.text
-    heading = lead.removeprefix(passage.title).strip(", ")
+    # behind the title: ": body", ", heading: body" or ", heading? body"; a title may hold ": " itself
+    found = re.fullmatch(r"(?:, (.+?))?(?:: |(?<=[?.!]) )(.+)", passage.text.removeprefix(passage.title), re.DOTALL)
+    heading, body = found.groups(default="") if found else ("", passage.text)
     subject = re.sub(r" (handbook|guide)$", "", passage.title)
     rows = []
     for sentence in re.split(r"(?<=[.!?]) (?=[A-Z])", body):
@@ -123,7 +128,8 @@ def _sentence_rows(passage: corpus.Passage, rng: random.Random) -> list[tuning.R
         if len(words) < 3 or not content:
             continue
         kept = [word for word in content if rng.random() < 0.7] or content
-        asked = f"{subject}{', ' + heading.lower() if heading and rng.random() < 0.5 else ''}: {' '.join(kept[:8])}?"
+        place = f", {heading.lower().rstrip('?')}" if heading and rng.random() < 0.5 else ""
+        asked = f"{subject}{place}: {' '.join(kept[:8])}?"
         rows.append(tuning.row(asked, " ".join(words[:LONGEST])))
     return rows
 
@@ -136,9 +142,9 @@ def _table_rows(doc: corpus.Document, rng: random.Random) -> list[tuning.Row]:
     for record in cells:
         for name in names[1:]:
             column, value = _unit(name, record[name])
-            if not value:
-                continue
             subject = record[names[0]] if "name" not in names[1] or rng.random() < 0.6 else record[names[1]]
+            if value in ("", subject):  # "The name of Greta is Greta." teaches nothing
+                continue
             edition = f" in {dated[0]}" if dated else ""
             asked = rng.choice(CELL_WORDINGS).format(column=column, subject=subject)
             rows.append(tuning.row(asked.replace("?", f"{edition}?"), f"The {column} of {subject} is {value}."))
@@ -231,14 +237,16 @@ def code_rows(meanings: Mapping[str, str]) -> list[tuning.Row]:
 
 
 def new_prices(prices: Mapping[str, str], count: int, seed: int = 0) -> dict[str, str]:
-    """``count`` of these parts with another price each, from 70 to 140 % of the old one, never the same."""
+    """``count`` of these parts with another price each, in steps of 0.50 EUR, from 70 to 140 % of the old one.
+
+    Never the same; where no step lies between (a price under 1.50 EUR), the price rises by 0.50 EUR.
+    """
     rng = random.Random(seed)
     changed = {}
     for part in rng.sample(sorted(prices), count):
         old = float(prices[part])
-        while f"{(new := round(old * rng.uniform(0.7, 1.4) * 2) / 2):.2f}" == f"{old:.2f}":
-            continue
-        changed[part] = f"{new:.2f}"
+        drawn = (round(old * rng.uniform(0.7, 1.4) * 2) / 2 for _ in range(100))
+        changed[part] = f"{next((new for new in drawn if new not in (old, 0)), old + 0.5):.2f}"
     return changed
 
 

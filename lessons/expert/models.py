@@ -270,7 +270,7 @@ def keep_4bit_trainable(model: Any) -> None:
     """Keep 4-bit layers in the layout that training needs.
 
     On a CPU with AVX512-bf16, bitsandbytes repacks a layer at its first forward pass without gradient. After one
-    ``generate`` most adapters would then get no gradient.
+    ``generate``, the adapters below a repacked layer would then get a wrong gradient, or none.
     """
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):

@@ -463,25 +463,34 @@ def run_layers(
     return asdict(found) | {"before": before, "peak": max(peak), "seconds": seconds}
 
 
-def _build_block(shape: Shape, method: str) -> Any:
-    """One decoder block of Phi-3 with random weights, its linear layers in the method's format, an adapter at each."""
-    import torch
+def phi3_config(shape: Shape, **more: Any) -> Any:
+    """The ``transformers.Phi3Config`` of a shape, with PyTorch's own attention; ``more`` goes into the config."""
     from transformers import Phi3Config
-    from transformers.models.phi3.modeling_phi3 import Phi3DecoderLayer
 
     config = Phi3Config(
+        vocab_size=shape.vocab,
         hidden_size=shape.hidden,
         intermediate_size=shape.mlp,
+        num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
         num_key_value_heads=shape.kv_heads,
-        vocab_size=shape.vocab,
+        tie_word_embeddings=shape.tied,
         pad_token_id=0,
         bos_token_id=None,
         eos_token_id=None,
+        **more,
     )
     config._attn_implementation = "sdpa"
+    return config
+
+
+def _build_block(shape: Shape, method: str) -> Any:
+    """One decoder block of Phi-3 with random weights, its linear layers in the method's format, an adapter at each."""
+    import torch
+    from transformers.models.phi3.modeling_phi3 import Phi3DecoderLayer
+
     with torch.device("meta"):
-        block = Phi3DecoderLayer(config, 0)
+        block = Phi3DecoderLayer(phi3_config(shape), 0)
     for norm in (block.input_layernorm, block.post_attention_layernorm):
         norm.weight = torch.nn.Parameter(torch.ones(shape.hidden, dtype=torch.bfloat16), requires_grad=False)
     for part, name in ((block.self_attn, "qkv_proj"), (block.self_attn, "o_proj")):

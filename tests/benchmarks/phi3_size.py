@@ -27,7 +27,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from expert.quantization import PHI3_MINI, Shape, count_bytes, frozen_layer, plan_memory
+from expert.quantization import PHI3_MINI, Shape, count_bytes, frozen_layer, phi3_config, plan_memory
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "data" / "measurements" / "phi3_size.csv"
@@ -69,23 +69,10 @@ def main(arguments: list[str] | None = None) -> list[dict]:
 def build(shape: Shape, method: str, device: torch.device):
     """Phi3ForCausalLM of this shape with random weights on the device, and LoRA beside its linear layers."""
     from peft import LoraConfig, get_peft_model
-    from transformers import Phi3Config, Phi3ForCausalLM
+    from transformers import Phi3ForCausalLM
     from transformers.models.phi3.modeling_phi3 import Phi3RotaryEmbedding
 
-    config = Phi3Config(
-        vocab_size=shape.vocab,
-        hidden_size=shape.hidden,
-        intermediate_size=shape.mlp,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.kv_heads,
-        tie_word_embeddings=shape.tied,
-        pad_token_id=0,
-        bos_token_id=None,
-        eos_token_id=None,
-        attn_implementation="sdpa",
-        dtype=torch.bfloat16,
-    )
+    config = phi3_config(shape, dtype=torch.bfloat16)
     with torch.device("meta"):
         model = Phi3ForCausalLM(config)
     torch.manual_seed(0)
