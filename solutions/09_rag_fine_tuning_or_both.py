@@ -57,8 +57,8 @@ print(model)
 # ## One set of questions, all methods
 #
 # Training each method with several random starts (*seeds*) took an hour on one processor core.
-# `tests/benchmarks/method_table.py` did it with the settings of lessons 05, 07 and 08, and with one more adapter, for
-# reading. The table is read here; below you run one point of each kind yourself.
+# `tests/benchmarks/method_table.py` did it with the settings of lessons 05, 07 (*lora varied*) and 08, and with one
+# more adapter, for reading. The table is read here; below you run one point of each kind yourself.
 
 
 # %%
@@ -291,11 +291,11 @@ print(f"{sum(live_rag)} of 12 right; {agree} marks as in the table; at least 10:
 # %% [markdown]
 # ## Your own point: LoRA
 #
-# A short training on past work orders: 60 steps, where the table has 240. So expect something between zero-shot and
-# the table's adapter.
+# A short training on past work orders: 60 steps, where the table has 600 (*lora varied* of lesson 07). So expect
+# something between zero-shot and the table's adapter.
 
 # %% tags=["varies"]
-past_orders = [row.row for row in style.recombine(style.rows("tune"), 960, seed=0, reworded=0.9)]
+past_orders = [row.row for row in style.recombine(style.rows("tune"), 960, seed=0, reworded=0.9, around=0.5)]
 short = tuning.tune(model, past_orders, r=16, steps=60, batch_tokens=640, learning_rate=2e-3, seed=0)
 print(f"{short.report.seconds:.0f} s; loss {short.report.losses[0]:.2f} to {np.mean(short.report.losses[-5:]):.2f}")
 
@@ -554,7 +554,9 @@ lost_and_gained = check("9.2", lost_and_gained)
 #
 # *Rule for C29:* both adapters, *lora style* and *lora facts*, must show it: the share of right public facts falls
 # clearly, *and* in the adapter's own job something is wrong in more than a fifth of the cases: a part of the order, a
-# kind of question. The claim says only *something*, so the rule is easy to meet. Look at how much it is. Predict: which share of the public facts that were right will *lora facts* lose?
+# kind of question. The claim says only *something*, so the rule is easy to meet. Look at how much it is.
+#
+# Predict: which share of the public facts that were right will *lora facts* lose?
 
 # %%
 my_lost_share = None
@@ -1371,7 +1373,8 @@ advise = check("9.6", advise)
 # the two questions, and the marks of each way.
 #
 # *Rule for C26:* for all five, the way that the sheet advises is not *clearly* worse than any other that was measured
-# for that job. (Plain code was, for orders and workflow. Public facts have one rival only, a weak one.) Predict: for how many of the five will that hold?
+# for that job. (Plain code was, for orders and workflow. Public facts have one rival only, a weak one.) Predict: for
+# how many of the five will that hold?
 
 # %%
 my_jobs_right = None

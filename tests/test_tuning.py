@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import pytest
 import torch
@@ -398,18 +399,35 @@ def test_recombined_rows_are_right_orders_of_their_tickets():
     assert [one.row for one in style.recombine(some, 8, 2)] == [one.row for one in style.recombine(some, 8, 2)]
 
 
-def test_reworded_rows_hold_in_their_message_what_their_order_says():
+@pytest.mark.parametrize(("around", "longest"), [(0.0, 4), (0.5, 3), (1.0, 2)])
+def test_reworded_rows_hold_in_their_message_what_their_order_says(around: float, longest: int):
     some = style.rows("tune")
-    made = style.recombine(some, 400, seed=3, reworded=1.0)
+    options = {"seed": 3, "reworded": 1.0, "around": around, "longest": longest}
+    made = style.recombine(some, 400, **options)
     known = {one.message for one in some}
     assert len(made) == 400 and all(style.in_form(one.order) and one.message in one.prompt for one in made)
     assert sum(one.message not in known for one in made[len(some) :]) > 300
     for one in made[len(some) :]:
         parts = style.split_order(one.order)
         assert parts["saw"].removeprefix("saw ").lower() in one.message.lower()
+        assert len(parts["saw"].split()) <= longest + 1
         target = parts["do"].split()[1]
         assert target in ("invoices", "customer", "safety") or target.lower() in one.message.lower()
-    assert [one.row for one in made] == [one.row for one in style.recombine(some, 400, seed=3, reworded=1.0)]
+    assert [one.row for one in made] == [one.row for one in style.recombine(some, 400, **options)]
+
+
+def test_words_beside_what_was_seen_are_exchanged_by_share():
+    some = style.rows("tune")
+    known = {pair for one in some for pair in pairwise(one.message.lower().split())}
+
+    def strange(around: float) -> float:
+        """The share of pairs of words that stand beside each other in no message as it came."""
+        made = style.recombine(some, 600, seed=1, reworded=1.0, around=around)[len(some) :]
+        pairs = [pair for one in made for pair in pairwise(one.message.lower().split())]
+        return sum(pair not in known for pair in pairs) / len(pairs)
+
+    shares = [strange(around) for around in (0.0, 0.3, 0.6)]
+    assert shares[0] + 0.1 < shares[1] and shares[1] + 0.1 < shares[2]
 
 
 def test_spoilt_rows_have_the_orders_of_others():

@@ -39,7 +39,7 @@ ADVICE = (
     Advice(
         "You begin",
         ("C13", "C25"),
-        "write a prompt, try retrieval, write plain code for what a rule can do, and keep them as the baseline to beat.",
+        "write a prompt, try retrieval, write plain code where a rule will do, and keep all as the baseline to beat.",
         "start with a prompt and with plain code all the same, and count what a right answer costs with each way.",
     ),
     Advice(

@@ -142,9 +142,11 @@ def _table_rows(doc: corpus.Document, rng: random.Random) -> list[tuning.Row]:
     for record in cells:
         for name in names[1:]:
             column, value = _unit(name, record[name])
-            subject = record[names[0]] if "name" not in names[1] or rng.random() < 0.6 else record[names[1]]
-            if value in ("", subject):  # "The name of Greta is Greta." teaches nothing
+            if not value:
                 continue
+            # by its name or by its key; the name itself by its key alone
+            named = "name" in names[1] and name != names[1] and rng.random() >= 0.6
+            subject = record[names[1] if named else names[0]]
             edition = f" in {dated[0]}" if dated else ""
             asked = rng.choice(CELL_WORDINGS).format(column=column, subject=subject)
             rows.append(tuning.row(asked.replace("?", f"{edition}?"), f"The {column} of {subject} is {value}."))

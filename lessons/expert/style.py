@@ -103,10 +103,13 @@ def rows(split: str) -> list[OrderRow]:
     return found
 
 
-def recombine(some: Sequence[OrderRow], count: int, seed: int = 0, reworded: float = 0.0) -> list[OrderRow]:
+def recombine(
+    some: Sequence[OrderRow], count: int, seed: int = 0, reworded: float = 0.0, around: float = 0.0, longest: int = 4
+) -> list[OrderRow]:
     """``count`` rows from the messages of ``some``: each message once as it is, then again under other heads.
 
     reworded: the share of the rows under other heads, 0 to 1, whose message is changed as well, see ``reword``.
+    around, longest: go on to ``reword``.
 
     A new head has another ticket number, the name of one of the same rows' sites with a number drawn at random, a pump
     that the company sells in a size drawn at random, another serial number and other initials. So the parts to copy
@@ -120,27 +123,42 @@ def recombine(some: Sequence[OrderRow], count: int, seed: int = 0, reworded: flo
     words = sorted({word.lower() for one in some for word in re.findall(r"[A-Za-z]{3,}", one.message)} - set(DAYS))
     while len(made) < count:
         one = _new_head(some[order[len(made) % len(order)]], rng.choice(sites), rng.choice(families), rng)
-        made.append(reword(one, words, rng) if reworded and rng.random() < reworded else one)
+        made.append(
+            reword(one, words, rng, around=around, longest=longest) if reworded and rng.random() < reworded else one
+        )
     return made
 
 
-def reword(one: OrderRow, words: Sequence[str], rng: random.Random, share: float = 0.6) -> OrderRow:
+def reword(
+    one: OrderRow,
+    words: Sequence[str],
+    rng: random.Random,
+    share: float = 0.6,
+    around: float = 0.0,
+    longest: int = 4,
+) -> OrderRow:
     """The row with words exchanged in what was seen, and another day or part number, in message and order alike.
 
     A model that has read a message ten times knows its order by heart. Of this row it knows nothing: what was seen has
-    to be found and copied. words: what to draw from; share: of the words of three letters and more, how many go.
+    to be found and copied. With ``around``, the words beside it go too, so that they do not tell either.
+
+    words: what to draw from; share, around: of the words of three letters and more, how many go in what was seen and
+    beside it, 0 to 1; longest: the most words of what was seen.
     """
     parts, text = split_order(one.order), one.message
+    verb, _, target = parts["do"].partition(" ")
     seen = parts["saw"].removeprefix("saw ")
+    if around:
+        sentences = re.split(r"(?<=[.!?]) ", text)
+        text = " ".join(_beside(sentence, seen, target, words, rng, around) for sentence in sentences)
     place = re.search(re.escape(seen), text, re.IGNORECASE)
     if place:
         new = [rng.choice(words) if len(word) > 2 and rng.random() < share else word for word in seen.split()]
-        while len(new) > 4 or (len(new) > 2 and rng.random() < 0.3):
+        while len(new) > longest or (len(new) > 2 and rng.random() < 0.3):
             new.pop(rng.randrange(len(new)))
         seen = " ".join(new)
         shown = seen[0].upper() + seen[1:] if place[0][0].isupper() else seen
         text = text[: place.start()] + shown + text[place.end() :]
-    verb, _, target = parts["do"].partition(" ")
     drawn = target
     if target in DAYS:
         drawn = rng.choice(DAYS)
@@ -152,6 +170,23 @@ def reword(one: OrderRow, words: Sequence[str], rng: random.Random, share: float
     parts |= {"saw": f"saw {seen}", "do": f"{verb} {drawn}"}
     prompt = one.prompt[: one.prompt.rindex(one.message)] + text
     return replace(one, row=tuning.row(prompt, " / ".join(parts.values())), message=text)
+
+
+def _beside(sentence: str, seen: str, target: str, words: Sequence[str], rng: random.Random, share: float) -> str:
+    """The sentence with words beside what was seen exchanged; days stay, and so does a sentence that asks for one."""
+    place = re.search(re.escape(seen), sentence, re.IGNORECASE)
+    if not place and target.lower() in sentence.lower():
+        return sentence
+
+    def another(found: re.Match) -> str:
+        if found[0].lower() in DAYS or rng.random() >= share:
+            return found[0]
+        drawn = rng.choice(words)
+        return drawn.capitalize() if found[0][0].isupper() else drawn
+
+    start, end = place.span() if place else (len(sentence), len(sentence))
+    before, behind = (re.sub(r"\b[A-Za-z]{3,}\b(?!-)", another, text) for text in (sentence[:start], sentence[end:]))
+    return before + sentence[start:end] + behind
 
 
 def _new_head(one: OrderRow, site: Mapping[str, str], family: str, rng: random.Random) -> OrderRow:

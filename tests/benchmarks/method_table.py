@@ -44,7 +44,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "data" / "measurements" / "methods.csv"
 TRIAL = "methods-trial.csv"  # --few writes into the folder for temporary files
 RANK, BATCH_TOKENS, REWORDED = 16, 640, 0.9
-STYLE = {"rows": 960, "steps": 240, "rate": 2e-3}
+STYLE = {"rows": 6000, "steps": 600, "rate": 2e-3, "around": 0.5, "longest": 3}  # "lora varied" of lora_runs.py
 FACTS = {"steps": 1600, "rate": 1e-3, "r": 64, "batch_tokens": 1280}
 READER = {"steps": 300, "rate": 1e-3}
 FACT_TOKENS, ORDER_TOKENS, PUBLIC_TOKENS = 48, 64, 24
@@ -160,7 +160,9 @@ def _train(ready: Ready, base: models.Loaded, seed: int, few: int) -> None:
     if ready.name == "lora facts":
         ready.loaded = _adapter(ready, base, methods.fact_rows(seed), FACTS, seed, few)
     else:
-        orders = [one.row for one in style.recombine(style.rows("tune"), STYLE["rows"], seed, REWORDED)]
+        varied = {"reworded": REWORDED, "around": STYLE["around"], "longest": STYLE["longest"]}
+        made = style.recombine(style.rows("tune"), STYLE["rows"], seed, **varied)
+        orders = [one.row for one in made]
         ready.writer = _adapter(ready, base, orders, STYLE, seed, few)
         if ready.index is None:
             ready.loaded = ready.writer
