@@ -53,7 +53,21 @@ import datasets
 import numpy as np
 import torch
 import transformers
-from expert import check, corpus, data_folder, hint, ledger, models, predict, quiz, solution, style, tuning, verdict  # noqa: F401
+from expert import (  # noqa: F401
+    check,
+    corpus,
+    data_folder,
+    hint,
+    ledger,
+    methods,
+    models,
+    predict,
+    quiz,
+    solution,
+    style,
+    tuning,
+    verdict,
+)
 from expert.claims import as_number, as_share
 from expert.evaluate import bootstrap, exact_match
 from expert.exercises.lesson_00 import build_prompt
@@ -603,27 +617,13 @@ show(fig, f"Scatter plot with 95 % intervals: {alt}.")
 # Which parts does it get right? Five of the eight can be copied from the head of the ticket. The other three, label,
 # saw and do, ask for reading. Beside the adapter stands a rival that is easily forgotten, lesson 06's *code*: it
 # copies the five, names the most frequent label of `tune`, takes the first words of the message, and a part number or
-# a day where it finds one.
-
-
-# %%
-usual = Counter(style.split_order(ticket.order)["label"] for ticket in tune).most_common(1)[0][0]
-
-
-def by_code(ticket):
-    head, said = style.HEAD.search(ticket.prompt), ticket.message
-    family, size = head["model"].split()
-    part = re.search(r"BW-\d{4}-[A-Z]", said)
-    day = next((day for day in style.DAYS if day in said.lower()), "monday")
-    cells = [f"WO-{head['ticket']}", head["site"], family[:2].upper() + size, head["serial"], usual]
-    cells += ["saw " + " ".join(said.lower().split()[:5]), f"send {part[0]}" if part else f"look {day}"]
-    return " / ".join([*cells, head["technician"] + " dry hands"])
-
+# a day where it finds one (`methods.order_by_code`).
 
 # %% tags=["varies"]
 got = [style.split_order(answer) for answer in scores["tuned"]["answers"]]
 wanted = [style.split_order(ticket.order) for ticket in test]
-coded = [style.split_order(by_code(ticket)) for ticket in test]
+usual = Counter(style.split_order(ticket.order)["label"] for ticket in tune).most_common(1)[0][0]
+coded = [style.split_order(methods.order_by_code(ticket.prompt, usual)) for ticket in test]
 by_part, code_part = (
     {name: np.mean([o[name] == w[name] for o, w in zip(orders, wanted, strict=True)]) for name in style.PARTS}
     for orders in (got, coded)
