@@ -53,21 +53,7 @@ import datasets
 import numpy as np
 import torch
 import transformers
-from expert import (  # noqa: F401
-    check,
-    corpus,
-    data_folder,
-    hint,
-    ledger,
-    methods,
-    models,
-    predict,
-    quiz,
-    solution,
-    style,
-    tuning,
-    verdict,
-)
+from expert import check, data_folder, hint, ledger, predict, quiz, solution, verdict  # noqa: F401
 from expert.claims import as_number, as_share
 from expert.evaluate import bootstrap, exact_match
 from expert.exercises.lesson_00 import build_prompt
@@ -78,6 +64,8 @@ from expert.figures import COLOURS, HATCHES, LINES, MARKERS, chart, picture, sho
 # model. `dtype="auto"` takes 16-bit numbers where this processor is faster with them, else 32-bit ones.
 
 # %% tags=["varies"]
+from expert import corpus, methods, models, style, tuning
+
 transformers.logging.set_verbosity_error()
 datasets.disable_progress_bars()
 logging.getLogger("trl").setLevel(logging.ERROR)
