@@ -63,13 +63,15 @@ from expert.figures import COLOURS, HATCHES, LINES, MARKERS, chart, picture, sho
 # The training libraries remark on much that does not matter here. The next cell keeps that off the page, and loads the
 # model. `dtype="auto"` takes 16-bit numbers where this processor is faster with them, else 32-bit ones.
 
-# %% tags=["varies"]
-from expert import corpus, methods, models, style, tuning
-
+# %%
 transformers.logging.set_verbosity_error()
 datasets.disable_progress_bars()
 logging.getLogger("trl").setLevel(logging.ERROR)
 warnings.filterwarnings("ignore", module="(transformers|peft|trl|torch|accelerate|sentence_transformers)")
+
+# %% tags=["varies"]
+from expert import corpus, methods, models, style, tuning
+
 phi = models.load(PROFILE, dtype="auto")
 print(phi)
 
