@@ -36,6 +36,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import torch
 from expert import check, corpus, data_folder, hint, ledger, predict, quiz, solution, verdict  # noqa: F401
 from expert.claims import as_share
 from expert.figures import COLOURS, HATCHES, LINES, MARKERS, chart, picture, show
@@ -213,8 +214,11 @@ def count(text):
     return len(model.tokenizer(models.render(model, text), add_special_tokens=False)["input_ids"])
 
 
+NEW_TOKENS = 64
+
+
 def ask(loaded, some):
-    return models.generate(loaded, some, max_new_tokens=64, batch_size=32, progress=False)
+    return models.generate(loaded, some, max_new_tokens=NEW_TOKENS, batch_size=32, progress=False)
 
 
 # %% tags=["varies"]
@@ -281,7 +285,7 @@ show(fig, f"Bar chart with 95 % intervals: {alt}.")
 #
 # It is tempting to improve the winner and to forget its rivals, or to change the test a little. So write the
 # baselines down *now*, with a *hash* of all that they hang on. A hash is a short text that is computed from a long
-# one; if one letter of the long one changes, so does the hash.
+# one; if one letter of the long one changes, so does the hash. Of the model, every weight goes in.
 
 # %%
 picture(
@@ -296,13 +300,22 @@ def digest(value):
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
+def digest_of_weights(loaded):
+    whole = hashlib.sha256()
+    for name, tensor in sorted(loaded.model.state_dict().items()):
+        whole.update(name.encode() + tensor.cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return whole.hexdigest()[:16]
+
+
 def seal(questions, prompts, loaded):
     hashes = {"questions": digest([[q.id, q.question, q.answer] for q in questions])}
     hashes |= {f"prompts, {name}": digest(some) for name, some in prompts.items()}
     hashes["answers of the code"] = digest([by_code(q) for q in questions])
-    return hashes | {"model": tuning.fingerprint(loaded.model), "tokens allowed": digest(64)}
+    hashes["results"] = digest({name: score(texts) for name, texts in answers.items()})
+    return hashes | {"model": digest_of_weights(loaded), "tokens allowed": digest(NEW_TOKENS)}
 
 
+# %%
 frozen = {"hashes": seal(test, prompts, model), "parts": {name: m["parts"] for name, m in marks.items()}}
 (work / "baselines.json").write_text(json.dumps(frozen))
 print("sealed:", *frozen["hashes"], sep="\n  ")
@@ -336,6 +349,9 @@ print("one stop added: ", changed(kept, seal(test, touched, model)))
 
 # %% [markdown]
 # ### The verdict on C25
+#
+# An interval from 0 to 0 is no certainty. A bootstrap draws from the answers that are there, and where all of them are
+# wrong it knows no other. With 0 right of 60, a share of up to about 3 in 60, that is 5 %, may stand behind it.
 
 # %%
 asking = ("zero-shot", "few-shot", "RAG")
@@ -401,7 +417,8 @@ predict("C23", my_prediction, lesson="06")
 # > **C26.** Whether to tune is settled by questions on the use, the alternatives, the costs and the benefits.
 #
 # Fill the sheet in *before* tuning, with numbers. Three are Greta's, and yours to change: which share of parts she
-# needs, how many tickets come in a month, and how many rows people can write or check. The others are measured.
+# needs, how many rows people can write or check, and, for the sum below, how many tickets come in a month. The others
+# are measured.
 
 # %%
 best = max(marks, key=lambda name: np.mean(marks[name]["parts"]))
@@ -423,7 +440,8 @@ need_mib = sum(tuning.static_bytes(model, settings).values()) / 2**20
 pairs = [tuning.row(asked[q.id], q.answer) for q in tune]
 trial = tuning.tune(model, pairs, steps=2, batch_tokens=512, progress=False)
 seconds_expected = 160 * 512 / trial.report.tokens_per_second
-print(f"{need_mib:.0f} MiB besides the model, about {seconds_expected:.0f} s for 160 steps")
+print(f"adapter, gradients and Adam {need_mib:.0f} MiB, about {seconds_expected:.0f} s for 160 steps")
+print("What the layers keep for the way back (activations) comes on top: lesson 08 counts it.")
 
 # %% [markdown]
 # The decision rule, fixed here: *try tuning* if all four hold. **Use:** the style has not changed for six months.
@@ -451,12 +469,13 @@ decision = "try tuning" if all(says for _, says in sheet.values()) else "do not 
 print(f"{'question':<44}{'number':>8}   speaks for tuning")
 for question, (number, says) in sheet.items():
     print(f"{question:<44}{number!s:>8}   {'yes' if says else 'no'}")
-print("\nDecision:", decision)
+print("\nDecision:", decision, "- because of:", [q for q, (_, says) in sheet.items() if not says] or "no objection")
 print(f"Tokens saved a month: {tickets_a_month * (tokens[best] - tokens['tuned']):,.0f}")
 
 # %% [markdown]
-# Look at the last number: with so few tickets, tokens are worth next to nothing with any price list. If tuning pays
-# here, then by better orders. Lesson 09 puts prices on both.
+# Look at the last number. Below zero, tuning costs tokens, because the best baseline asks no model. Either way, with so
+# few tickets they are worth next to nothing with any price list. If tuning pays here, then by better orders. And look
+# at what the decision hangs on: a sheet may be right for a weak reason. Lesson 09 puts prices on both.
 #
 # ### The rule for C26, and your prediction
 #
@@ -472,8 +491,9 @@ predict("C26", my_prediction, lesson="06")
 # ## Rows that a service would take
 #
 # Training data for chat models are usually kept as *JSONL*: a text file with one JSON object on each line. An object
-# holds a list of messages, as in lesson 03, and the last one is the answer to learn. That is what TRL reads, and what
-# the services read.
+# holds a list of messages, as in lesson 03, and the last one is the answer to learn. That is what the services read.
+# (TRL reads it too, but learns from *all* messages unless you set `assistant_only_loss=True`; lesson 07 gives it
+# prompt and completion apart.)
 
 # %%
 rows = [
@@ -664,10 +684,12 @@ drawn = np.random.default_rng(0).permutation(len(made))
 at_random = [made[i] for i in drawn[48:]], [made[i] for i in drawn[:48]]
 leaks = {"at random": parrot(*at_random), "by message": parrot(*by_message)}
 print(", ".join(f"split {how}: {share:.0%} of labels right" for how, share in leaks.items()))
+print(f"held out: {len(at_random[1])} rows at random; {len(by_message[1])} rows of {len(held_messages)} messages")
 
 # %% [markdown]
-# The difference between the two is the leak: points that the test gives for repeating. A tuned model can repeat, too;
-# below you see whether its score rises.
+# The difference between the two is the leak: points that the test gives for repeating. That the first is so high is
+# no surprise: the same message lies among its rows. Few messages are held out, so the second is a rough figure. Can a
+# tuned model repeat, too? Below stands a run that has read messages of the test (*leaked*).
 #
 # ## How long, and what is learnt
 #
@@ -692,7 +714,7 @@ print(f"longest row {lengths[:, 0].max()} tokens, the model reads {model.context
 # %% [markdown]
 # The *loss* says how surprised the model is by the token that comes next. Training makes it smaller. Of a row, only
 # the order is to be learnt: nobody needs a model that writes tickets. So each token gets a *label*: the token itself,
-# or -100, which every library of the trade leaves out.
+# or -100, which PyTorch's loss leaves out, and so do transformers and TRL.
 #
 # ## Exercise 6.6: labels for the loss
 #
@@ -740,7 +762,7 @@ page = f'<div style="font-family: monospace; background: white; padding: 6px">{"
 display({"text/html": page, "text/plain": "In brackets: what carries loss.\n" + "".join(plain)}, raw=True)
 
 # %% [markdown]
-# The end marker carries loss as well. Without it the model would never learn to stop.
+# The end marker carries loss as well. Without it the model might not learn to stop after an order.
 #
 # ## The run
 #
@@ -808,10 +830,11 @@ print("tuned:", tuned_answers[1])
 
 # %%
 blind = float(np.log(len(model.tokenizer)))
+four_tickets, learnt_from = [asked[q.id] for q in test[:4]], [one.row for one in training]
 tests_c23 = {
     "starts trained": tuned.report.held_out_before < blind,
-    "numbers change": tuned.report.trained > 0 and tuned_answers[:4] != ask(model, [asked[q.id] for q in test[:4]]),
-    "rows carry answers": all(learnt > 0 for _, learnt in tuning.token_lengths(model.tokenizer, rows)),
+    "numbers change": tuned.report.trained > 0 and ask(tuned.loaded, four_tickets) != ask(model, four_tickets),
+    "rows carry answers": all(learnt > 0 for _, learnt in tuning.token_lengths(model.tokenizer, learnt_from)),
 }
 print(tests_c23)
 verdict(
@@ -824,19 +847,22 @@ verdict(
 )
 
 # %% tags=["varies"]
-gain = np.array(marks_tuned["parts"]) - np.array(marks[best]["parts"])
+sealed = json.loads((work / "baselines.json").read_text())["parts"]  # from the file, as it was frozen
+gain = np.array(marks_tuned["parts"]) - np.array(sealed[best])
 low, high = evaluate.bootstrap(gain)
-was_right = bool(low > 0 and gain.mean() >= 0.1)
+worth_it = bool(low > 0 and gain.mean() >= 0.1)
+foreseen = worth_it == (decision == "try tuning")
 print(f"tuned {np.mean(marks_tuned['parts']):.0%} of parts, {np.mean(marks_tuned['form']):.0%} in form")
 print(f"tuned minus {best}: {100 * gain.mean():+.0f} points ({100 * low:+.0f} to {100 * high:+.0f})")
 whole = np.mean(np.array(marks_tuned["parts"]) == 1)
 print(f"whole orders right: tuned {whole:.0%}; Greta needs {needed_share:.0%} of parts")
 verdict(
     "C26",
-    measured=(decision == "try tuning") == was_right,
-    supported=(decision == "try tuning") == was_right,
+    measured=foreseen,
+    supported=foreseen,
     scope="mechanism shown here",
-    note=f"the sheet said: {decision}; tuned minus {best} {100 * gain.mean():+.0f} points; one case, one company",
+    note=f"the sheet said: {decision}; tuned minus {best} {100 * gain.mean():+.0f} points; one case: "
+    "a coin would be right half the time",
     lesson="06",
 )
 
@@ -845,9 +871,9 @@ verdict(
 #
 # > **C32.** Fine-tuning needs good data; few or narrow examples change little.
 #
-# One run says little. `tests/benchmarks/data_curves.py` made many, each with the same number of steps, so that only
-# the rows differ: 8 to 512 of them; with a quarter of the orders slipped by one row (*wrong*), as when a column of a
-# sheet moved; and 128 rows from 8 messages only (*narrow*).
+# One run says little. `tests/benchmarks/data_curves.py` made many, each with the same number of steps, so fewer rows
+# are read more often: 8 to 512 of them; with a quarter of the orders slipped by one row (*wrong*), as when a column of
+# a sheet moved; and 128 rows from 8 messages only (*narrow*).
 
 # %% tags=["varies"]
 with open(data_folder() / "measurements" / "data_curves.csv", encoding="utf-8", newline="") as file:
@@ -886,7 +912,7 @@ print("within 10 points of the table:", abs(float(stored["parts"]) - float(np.me
 # All three must hold, in parts right, and with each of the seeds; where the seeds disagree, nothing is decided:
 #
 # - *Good:* with 512 rows, a quarter of wrong ones costs at least 5 points, with the whole interval below zero.
-# - *Few:* 8 rows bring less than half of what 512 rows bring over no tuning.
+# - *Few:* 8 rows bring less than half of what 512 rows bring over no tuning, with the whole interval of the difference.
 # - *Narrow:* 128 rows from 8 messages lie at least 5 points below 128 rows from 60, with the whole interval below
 #   zero.
 #
@@ -895,6 +921,10 @@ print("within 10 points of the table:", abs(float(stored["parts"]) - float(np.me
 # %%
 my_prediction = None
 predict("C32", as_share(my_prediction), lesson="06")
+
+# %% [markdown]
+# The bars of the next picture say how sure a point is for *other tickets*. What chance in the training does, they do
+# not say: each point is the mean of two seeds. Further down the seeds stand apart.
 
 # %%
 fig, ax = chart("How much data, and how good", x="rows to learn from", y="parts right (%)")
@@ -917,7 +947,8 @@ alt = ", ".join(f"{s} clean rows {tickets_of('clean', s).mean():.0%}" for s in (
 show(
     fig,
     f"Line chart with 95 % intervals, parts right: {alt}; 512 rows with a quarter wrong "
-    f"{tickets_of('wrong', 512).mean():.0%}; not tuned {untuned:.0f} %.",
+    f"{tickets_of('wrong', 512).mean():.0%}; 128 rows from 8 messages {tickets_of('narrow', 128).mean():.0%}; not "
+    f"tuned {untuned:.0f} %; dashed, the best baseline, {best}: {np.mean(marks[best]['parts']):.0%}.",
 )
 
 # %% [markdown]
@@ -952,13 +983,13 @@ for seed in sorted({line["seed"] for line in curves if line["condition"] == "cle
     wrong, narrow = (
         difference(*pair, seed=seed) for pair in ((("wrong", 512), ("clean", 512)), (("narrow", 128), ("clean", 128)))
     )
-    few, many = (tickets_of("clean", size, seed=seed).mean() - tickets_of("none", 0).mean() for size in (8, 512))
+    few, many = (tickets_of("clean", size, seed=seed) - tickets_of("none", 0) for size in (8, 512))
     holds["good"].append(wrong[0] <= -0.05 and wrong[2] < 0)
-    holds["few"].append(bool(few < 0.5 * many))
+    holds["few"].append(evaluate.bootstrap(few - 0.5 * many)[1] < 0)
     holds["narrow"].append(narrow[0] <= -0.05 and narrow[2] < 0)
     for name, (mean, low, high) in {"a quarter wrong": wrong, "narrow": narrow}.items():
         print(f"seed {seed}: {name} {100 * mean:+.0f} points ({100 * low:+.0f} to {100 * high:+.0f})")
-    print(f"seed {seed}: 8 rows bring {100 * few:+.0f} points over no tuning, 512 rows {100 * many:+.0f}")
+    print(f"seed {seed}: 8 rows bring {100 * few.mean():+.0f} points over no tuning, 512 rows {100 * many.mean():+.0f}")
 
 # %%
 wrong_costs = difference(("wrong", 512), ("clean", 512))
@@ -969,18 +1000,20 @@ verdict(
     measured=max(0.0, -wrong_costs[0]),
     supported=False if failed else None if open_ones else True,
     scope="mechanism shown here",
-    note=f"failed with each seed: {', '.join(failed) or 'none'}; the seeds disagree: {', '.join(open_ones) or 'none'}; "
-    f"a quarter wrong {100 * wrong_costs[0]:+.0f} points, mean of the seeds; same steps for all; one task",
+    note=f"failed with each seed: {', '.join(failed) or 'none'}; seeds differ: {', '.join(open_ones) or 'no'}; "
+    f"a quarter wrong {100 * wrong_costs[0]:+.0f} points, mean of the seeds; same steps for all; one task; the table is "
+    "tiny-phi3's",
     lesson="06",
 )
 
 # %% [markdown]
-# One part, the label, has a floor for which no ticket is read: always name the tune half's most frequent label (the
-# first of equals), as *code* does. How often is that right in the test half, and which runs get at least twice as far?
+# One part, the label, has a floor for which no ticket is read: always name the same one, as *code* does. How often is
+# that right in the test half, and which runs get at least twice as far?
 
 # %%
 guessed = np.mean([style.split_order(q.answer)["label"] == usual for q in test])
-print(f"always {usual}: {guessed:.0%} of {len(test)} test labels right")
+different = len({style.split_order(q.answer)["label"] for q in test})
+print(f"always {usual}: {guessed:.0%} of {len(test)} test labels right; there are {different} labels")
 print("\nright:         label, seen, to do   label alone")
 learnt = []
 for condition, size in (("clean", 8), ("clean", 128), ("clean", 512), ("wrong", 512), ("narrow", 128), ("leaked", 128)):
@@ -993,28 +1026,30 @@ print("labels right at least twice as often as by the guess:", ", ".join(learnt)
 # %% [markdown]
 # ### Why?
 #
-# Five of the eight parts are copied. Copying wants many different heads, and rows from few messages have more that are
-# drawn anew, 120 of 128 against 68: so they need not be worse. Wrong rows contradict each other, right ones agree.
-# Where the label is no better than a guess, nothing shows what a wrong label costs. And two seeds may differ by more
-# than what is asked for.
+# Copying wants many different heads. Drawn anew are 120 of 128 heads where there are 8 messages, and 68 where there are
+# 60: so few messages need not be worse. Wrong rows contradict each other. Where the label is no better than a guess,
+# nothing shows what a wrong label costs. Seeds differ, too.
 #
 # ## Done badly
 #
 # > **C24.** Fine-tuning done badly makes a model worse.
 #
 # Three ways to do it badly, each with 128 rows: a quarter of the orders wrong; fifty times the learning rate (how far
-# each step goes); and a leak, with messages of the test among the rows. Two marks for each: orders, and *reading*, 40
-# questions with the right passage in the prompt, as in lesson 00. For that the model was trained before.
+# each step goes); and a leak, messages of the test among the rows. Two marks for each: orders, and *reading*, 40
+# questions with the right passage in the prompt, as in lesson 00.
 #
-# ### The rule for C24, and your prediction
+# ### The rule for C24
 #
-# Both must hold, each in one of the two marks and with the whole interval below zero:
+# A way of doing it badly makes the model *worse* if in one and the same mark it lies at least 5 points below clean
+# tuning and also below no tuning, both with the whole interval. Supported if wrong rows and the high rate both do that;
+# not supported if neither does; with one of the two, nothing is decided.
 #
-# - wrong rows, and also the high rate, lie at least 5 points below clean tuning;
-# - wrong rows, and also the high rate, lie below no tuning at all.
+# (First, any mark did for each half. Wrong rows passed that in reading, where clean tuning loses too.)
 #
-# A leak does not spoil the model but its test, so it is reported apart. Predict which share of the reading questions
-# is right after the high rate.
+# ### Your prediction
+#
+# A leak does not spoil the model but its test, so it is reported apart. Predict which share of the reading questions is
+# right after the high rate.
 
 # %%
 my_prediction = None
@@ -1049,8 +1084,10 @@ bad = {
     for way in ("wrong", "high rate")
 }
 untuned_gap = {way: {name: difference((way, 128), ("none", 0), *key) for name, key in both.items()} for way in bad}
-below_clean = all(any(gap[0] <= -0.05 and gap[2] < 0 for gap in gaps.values()) for gaps in bad.values())
-below_none = all(any(gap[2] < 0 for gap in gaps.values()) for gaps in untuned_gap.values())
+worse = {
+    way: [name for name in both if bad[way][name][0] <= -0.05 and max(bad[way][name][2], untuned_gap[way][name][2]) < 0]
+    for way in bad
+}
 untuned_gap["clean"] = {name: difference(("clean", 128), ("none", 0), *key) for name, key in both.items()}
 leak = difference(("leaked", 128), ("clean", 128))
 for told_as, some in (("against clean", bad), ("against no tuning", untuned_gap)):
@@ -1064,10 +1101,11 @@ after_high_rate = float(tickets_of("high rate", 128, "reading_marks", 1).mean())
 verdict(
     "C24",
     measured=after_high_rate,
-    supported=bool(below_clean and below_none),
+    supported=True if all(worse.values()) else None if any(worse.values()) else False,
     scope="mechanism shown here",
-    note=f"below clean tuning: {below_clean}, below no tuning: {below_none}; reading not tuned "
-    f"{tickets_of('none', 0, 'reading_marks', 1).mean():.0%}; leaked against clean {100 * leak[0]:+.0f} points",
+    note="worse in: "
+    + "; ".join(f"{way}: {', '.join(names) or 'neither mark'}" for way, names in worse.items())
+    + f"; reading not tuned {tickets_of('none', 0, 'reading_marks', 1).mean():.0%}; the table is tiny-phi3's",
     lesson="06",
 )
 
@@ -1183,7 +1221,8 @@ quiz("6")
 # %% [markdown]
 # ## On the real Phi-3
 #
-# With `PROFILE = "phi3"` the same cells run on Phi-3-mini. What changes in memory can be computed from its shape, for
+# With `PROFILE = "phi3"` the same cells run on Phi-3-mini, its base in 4 bits; set the learning rate to a tenth, 2e-4,
+# as large models want it. What changes in memory can be computed from its shape, for
 # LoRA of rank 8 on the same four layers; speed and quality are not measured here. The measured table above is about
 # tiny-phi3 only.
 
@@ -1194,7 +1233,7 @@ shapes |= {"gate_up_proj": (hidden, 2 * mlp), "down_proj": (mlp, hidden)}
 trained = layers * sum(8 * (a + b) for a, b in shapes.values())
 print(f"trained: {trained:,} weights, {16 * trained / 2**20:.0f} MiB with gradients and Adam")
 gib = models.PHI3_WEIGHTS / 2**30
-print(f"frozen base in 16 bits: {2 * gib:.1f} GiB; full tuning: {16 * gib:.0f} GiB")
+print(f"frozen base in 16 bits: {2 * gib:.1f} GiB; full tuning in 32 bits, 16 bytes a weight: {16 * gib:.0f} GiB")
 
 # %% [markdown]
 # ## What you can do now
