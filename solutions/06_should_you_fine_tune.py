@@ -1000,7 +1000,7 @@ verdict(
     measured=max(0.0, -wrong_costs[0]),
     supported=False if failed else None if open_ones else True,
     scope="mechanism shown here",
-    note=f"failed with each seed: {', '.join(failed) or 'none'}; seeds differ: {', '.join(open_ones) or 'no'}; "
+    note=f"failed each time: {', '.join(failed) or 'none'}; seeds differ: {', '.join(open_ones) or 'no'}; "
     f"a quarter wrong {100 * wrong_costs[0]:+.0f} points, mean of the seeds; same steps for all; one task; the table is "
     "tiny-phi3's",
     lesson="06",
@@ -1042,7 +1042,7 @@ print("labels right at least twice as often as by the guess:", ", ".join(learnt)
 #
 # A way of doing it badly makes the model *worse* if in one and the same mark it lies at least 5 points below clean
 # tuning and also below no tuning, both with the whole interval. Supported if wrong rows and the high rate both do that;
-# not supported if neither does; with one of the two, nothing is decided.
+# not supported if neither does; else not decided.
 #
 # (First, any mark did for each half. Wrong rows passed that in reading, where clean tuning loses too.)
 #
