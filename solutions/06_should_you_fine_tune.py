@@ -1001,7 +1001,7 @@ verdict(
     supported=False if failed else None if open_ones else True,
     scope="mechanism shown here",
     note=f"failed each time: {', '.join(failed) or 'none'}; seeds differ: {', '.join(open_ones) or 'no'}; "
-    f"a quarter wrong {100 * wrong_costs[0]:+.0f} points, mean of the seeds; same steps for all; one task; the table is "
+    f"a quarter wrong {100 * wrong_costs[0]:+.0f} points, mean of the seeds; same steps; one task; the table is "
     "tiny-phi3's",
     lesson="06",
 )
