@@ -995,11 +995,12 @@ for seed in sorted({line["seed"] for line in curves if line["condition"] == "cle
 wrong_costs = difference(("wrong", 512), ("clean", 512))
 failed = [name for name, each in holds.items() if not any(each)]
 open_ones = [name for name, each in holds.items() if any(each) and not all(each)]
+undecided = bool(open_ones and not failed)
 verdict(
     "C32",
     measured=max(0.0, -wrong_costs[0]),
-    supported=False if failed else None if open_ones else True,
-    scope="mechanism shown here",
+    supported=None if undecided else not failed,
+    scope="not decidable at this size" if undecided else "mechanism shown here",
     note=f"failed each time: {', '.join(failed) or 'none'}; seeds differ: {', '.join(open_ones) or 'no'}; "
     f"a quarter wrong {100 * wrong_costs[0]:+.0f} points, mean of the seeds; same steps; one task; the table is "
     "tiny-phi3's",
@@ -1098,11 +1099,12 @@ print(f"leaked against clean, in orders: {100 * leak[0]:+.0f} points ({100 * lea
 
 # %%
 after_high_rate = float(tickets_of("high rate", 128, "reading_marks", 1).mean())
+one_of_two = any(worse.values()) and not all(worse.values())
 verdict(
     "C24",
     measured=after_high_rate,
-    supported=True if all(worse.values()) else None if any(worse.values()) else False,
-    scope="mechanism shown here",
+    supported=None if one_of_two else all(worse.values()),
+    scope="not decidable at this size" if one_of_two else "mechanism shown here",
     note="worse in: "
     + "; ".join(f"{way}: {', '.join(names) or 'neither mark'}" for way, names in worse.items())
     + f"; reading not tuned {tickets_of('none', 0, 'reading_marks', 1).mean():.0%}; the table is tiny-phi3's",
