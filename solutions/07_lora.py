@@ -687,7 +687,7 @@ code_right = float(np.mean(list(code_part.values())))
 for name in ("lora", "lora varied"):
     form = [f"{float(line['form']):.0%}" for line in of_run(name)]
     shares = ", ".join(f"{what} {column(name, what):.0%}" for what in ("parts", "copied", "read", "line", "public"))
-    print(f"{name:<12}{shares}; {column(name, 'train_seconds'):.0f} s; form by seed: {', '.join(form)}")
+    print(f"{name:<12}{shares}; form by seed: {', '.join(form)}")
 coded_parts = [np.mean([o[part] == w[part] for part in style.PARTS]) for o, w in zip(coded, wanted, strict=True)]
 # in the table a ticket is two digits: 1 for the form, then how many of the eight parts are right
 varied_parts = np.mean([[int(digit) / 8 for digit in line["marks"][2::2]] for line in of_run("lora varied")], axis=0)

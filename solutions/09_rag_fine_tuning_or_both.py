@@ -56,7 +56,7 @@ print(model)
 # %% [markdown]
 # ## One set of questions, all methods
 #
-# Training each method with several random starts (*seeds*) took an hour on one processor core.
+# Training each method with several random starts (*seeds*) took an hour and a half on one core.
 # `tests/benchmarks/method_table.py` did it with the settings of lessons 05, 07 (*lora varied*) and 08, and with one
 # more adapter, for reading. The table is read here; below you run one point of each kind yourself.
 
@@ -1452,9 +1452,10 @@ for row in [dict.fromkeys(widths, None), *final]:
     print("".join(f"{row[name] or name:<{width}}" for name, width in widths.items()))
 
 # %% [markdown]
-# *EUR each*: for one right answer, hours of people and the machine included, at the prices above; not in it: the hours
-# that go on each month, to check what comes out and to keep rows and pages right. Read the column *to a person* before
-# you promise anything: a way may be the best of all, and still leave nearly every order to Greta's team.
+# *Take* asks for the cheapest right answer, not for the most. *EUR each*: for one right answer, hours of people and
+# the machine included, at the prices above; not in it: the hours that go on each month, to check what comes out and to
+# keep rows and pages right. Read the column *to a person* before you promise anything: a way may be the best of all,
+# and still leave nearly every order to Greta's team.
 
 # %%
 facts_best = Counter(row["take"] for row in final[: len(FACTS)]).most_common(1)[0][0]

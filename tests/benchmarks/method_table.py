@@ -17,7 +17,7 @@ in the words of the training ("learnt"). All but the last are of the test split.
 
 The adapters on facts have read every passage, also those that the test asks about: what is tested is what they keep.
 The others have read the tuning split only. Every method and seed has a process of its own. Each line is written as soon
-as it is measured, and a line that is there is not measured again. An hour on one core (OMP_NUM_THREADS=1).
+as it is measured, and a line that is there is not measured again. An hour and a half on one core (OMP_NUM_THREADS=1).
 """
 
 from __future__ import annotations
