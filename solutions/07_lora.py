@@ -528,7 +528,7 @@ batch = preview.data_collator([preview.train_dataset[i] for i in range(8)])  # e
 #
 # ### Rivals at zero
 #
-# For both: where the rival gets nothing at all, it did not lose by shades or tokens, it could not do the task. Then
+# For both: where the rival gets less than 5 %, it did not lose by shades or tokens, it could not do the task. Then
 # nothing is decided about the claim.
 #
 # Predict for the tuned model's orders on the 60 test tickets: which share of them has the right *form* (C31)? And
@@ -715,7 +715,7 @@ def gain(first, second, measure):
 
 # %% tags=["varies"]
 mean, low, high = gain("tuned", "told", "form")
-able = np.mean(scores["told"]["form"]) > 0
+able = np.mean(scores["told"]["form"]) >= 0.05
 words = np.mean([by_part[name] for name in ("label", "saw", "do")])
 print(f"form, tuned minus told: {100 * mean:+.0f} points ({100 * low:+.0f} to {100 * high:+.0f})")
 verdict(
@@ -732,7 +732,7 @@ verdict(
 # %% tags=["varies"]
 mean, low, high = gain("tuned", "few-shot", "parts")
 fewer = scores["tuned"]["tokens"] / scores["few-shot"]["tokens"]
-able = np.mean(scores["few-shot"]["parts"]) > 0
+able = np.mean(scores["few-shot"]["parts"]) >= 0.05
 print(f"parts, tuned minus few-shot: {100 * mean:+.0f} points ({100 * low:+.0f} to {100 * high:+.0f})")
 print(f"tokens: {fewer:.0%} of few-shot's")
 verdict(
