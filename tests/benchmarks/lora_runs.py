@@ -4,8 +4,9 @@
     python tests/benchmarks/lora_runs.py --seeds 1      one seed a run
     python tests/benchmarks/lora_runs.py --only lora full --seeds 1
 
-Lesson 07 draws the table and repeats the run "lora" with TRL. Every run takes the same number of steps over work orders
-of the tuning split (``expert.style``), and is measured on the 60 tickets of the test split and on the public facts.
+Lesson 07 draws the table and repeats the run "lora" with TRL. Every run but "lora varied" takes the same number of
+steps over work orders of the tuning split (``expert.style``). All are measured on the 60 tickets of the test split and
+on the public facts.
 
     zero-shot     the ticket alone                     small few-shot  the same with the small model
     few-shot N    N tickets with their orders before   small lora      LoRA on the small model
