@@ -679,8 +679,8 @@ for name in ("zero-shot", "few-shot 1", "few-shot 4", "few-shot 8", "told", "lor
 #
 # Can an adapter of this size beat *code*? *lora varied* has 6,000 rows in place of 960, 600 steps in place of 240, and
 # `around=0.5`: of the words *beside* what was seen, half are exchanged too, so that its surroundings are not known by
-# heart either. These numbers were chosen on tuning tickets alone: trained on two thirds of their sites, scored on the
-# rest. The course asks for 95 % right form.
+# heart either. These numbers were chosen on tuning tickets alone, in thirds by site; rank and rate were not (see *Which
+# settings?*). The course asks for 95 % right form.
 
 # %%
 code_right = float(np.mean(list(code_part.values())))
@@ -695,8 +695,10 @@ low, high = bootstrap(varied_parts - coded_parts)
 print(f"code without a model: parts {code_right:.0%}; lora varied minus code {100 * low:+.0f} to {100 * high:+.0f}")
 
 # %%
+enough = sum(float(line["form"]) >= 0.95 for line in of_run("lora varied"))
 met = "met" if round(column("lora varied", "form"), 3) >= 0.95 else "missed"
-print(f"right form with lora varied: {column('lora varied', 'form'):.0%}; the course asks 95 %: {met}")
+form_varied = f"{column('lora varied', 'form'):.0%}"
+print(f"right form with lora varied: {form_varied}; the course asks 95 %: {met}, by {enough} of 3 seeds alone")
 
 # %% [markdown]
 # *line* is the share of orders that are right as a whole; *public*, of public facts that are still known. Look at each
@@ -1039,26 +1041,35 @@ verdict(
 #
 # > **C24.** Fine-tuning done badly makes a model worse.
 #
-# Lesson 06 looked at wrong orders, among others. Here: a learning rate 25 times too high. Rule: on three seeds, against
-# the good rate, the right parts fall by 20 points or more with the whole interval below zero; *and* fewer public facts
-# are known than before any tuning, by 20 points or more. Predict the share of right parts with the high rate.
+# Lesson 06 looked at wrong orders, among others. Here: a learning rate 25 times too high. The rule is lesson 06's: in
+# one and the same mark, right parts or public facts, three seeds of the high rate lie at least 5 points below the good
+# rate *and* below no tuning, both with the whole interval. Predict the share of right parts with the high rate.
 
 # %%
 my_prediction = None
 predict("C24", as_share(my_prediction), lesson="07")
 
+
 # %%
-low, high = bootstrap(by_ticket("high rate") - by_ticket("lora"))
-fall = column("high rate", "parts") - column("lora", "parts")
-facts_fall = column("high rate", "public") - column("zero-shot", "public")
-print(f"parts, high rate minus good rate: {100 * fall:+.0f} points ({100 * low:+.0f} to {100 * high:+.0f})")
-print(f"public facts, high rate minus untuned: {100 * facts_fall:+.0f} points")
+def by_fact(name):
+    return np.mean([[int(digit) for digit in line["public_marks"][1:]] for line in of_run(name)], axis=0)
+
+
+worse_in = []
+for mark, of in {"parts": by_ticket, "public facts": by_fact}.items():
+    gaps = {rival: of("high rate") - of(rival) for rival in ("lora", "zero-shot")}
+    ends = {rival: bootstrap(gap) for rival, gap in gaps.items()}
+    shown = (f"{r} {100 * gaps[r].mean():+.0f} ({100 * ends[r][0]:+.0f} to {100 * ends[r][1]:+.0f})" for r in gaps)
+    print(f"{mark}, high rate minus:", ", ".join(shown))
+    if gaps["lora"].mean() <= -0.05 and max(high for _, high in ends.values()) < 0:
+        worse_in.append(mark)
 verdict(
     "C24",
     measured=column("high rate", "parts"),
-    supported=bool(fall <= -0.2 and high < 0 and facts_fall <= -0.2),
+    supported=bool(worse_in),
     scope="mechanism shown here",
-    note=f"right parts; good rate {column('lora', 'parts'):.0%}, untuned {column('zero-shot', 'parts'):.0%}; "
+    note=f"right parts; good rate {column('lora', 'parts'):.0%}, untuned {column('zero-shot', 'parts'):.0%}; worse "
+    f"than both in: {', '.join(worse_in) or 'neither mark'}; public facts {column('high rate', 'public'):.0%}; "
     f"{len(of_run('high rate'))} seeds",
     lesson="07",
 )
@@ -1155,7 +1166,9 @@ verdict(
     supported=bool(gains[4] < gains[60] / 2),
     scope="mechanism shown here",
     note=f"right parts with 4 tickets; with 60 {column('lora', 'parts'):.0%}; to read: "
-    f"{column('lora 4', 'read'):.0%} and {column('lora', 'read'):.0%}; quantity and wrong labels: lesson 06",
+    f"{column('lora 4', 'read'):.0%} and {column('lora', 'read'):.0%} (by reading alone: "
+    f"{'supported' if column('lora 4', 'read') < column('lora', 'read') / 2 else 'not supported'}); quantity and wrong "
+    "labels: lesson 06",
     lesson="07",
 )
 

@@ -30,8 +30,8 @@ import json
 import re
 import shutil
 import tempfile
-from collections import Counter
 from contextlib import ExitStack
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -56,9 +56,12 @@ print(model)
 # %% [markdown]
 # ## One set of questions, all methods
 #
-# Training each method with several random starts (*seeds*) took an hour and a half on one core.
-# `tests/benchmarks/method_table.py` did it with the settings of lessons 05, 07 (*lora varied*) and 08, and with one
-# more adapter, for reading. The table is read here; below you run one point of each kind yourself.
+# Training the methods, most with several random starts (*seeds*), took an hour and a half on one core.
+# `tests/benchmarks/method_table.py` did it, with the settings of lessons 05, 07 (*lora varied*) and 08. The table is
+# read here; below you run one point of each kind yourself.
+#
+# One warning: rank and rate of lesson 07 had been chosen with the test tickets in view, so the orders here look a
+# little too good.
 
 
 # %%
@@ -100,6 +103,21 @@ MODELS = METHODS[1:]  # those that ask a model
 # ### What chooses?
 #
 # Here the kind of each question is known. At work, something must choose the way.
+
+# %% [markdown]
+# ### Predict first
+#
+# The table shows nearly everything at once. So predict now what three claims ask of it. Shares, from 0 to 1:
+#
+# - *C37:* right answers to two-passage questions with *rag*;
+# - *C29:* of the public facts that were right before, how many *lora facts* loses;
+# - *C38:* right parts of the orders of *rag with lora* in the workflow.
+
+# %%
+my_share_two_passages, my_lost_share, my_workflow = None, None, None
+predict("C37", as_share(my_share_two_passages), lesson="09")
+predict("C29", as_share(my_lost_share), lesson="09")
+predict("C38", as_share(my_workflow), lesson="09")
 
 # %% [markdown]
 # A *mark* is one digit for each question, 1 for right. For work orders a ticket has nine digits: one for the right
@@ -242,7 +260,9 @@ def told(name, first, second):
 # %%
 pair = [marks(name, "style") for name in ("qlora style", "lora style")]
 low, high = told("work orders, parts, QLoRA minus LoRA", *pair)
-print("QLoRA loses less than 5 points, the whole interval:", low > -0.05, "- it loses something:", high < 0)
+print(
+    "QLoRA loses less than 5 points, the whole interval:", low > -0.05, "- these three runs lose something:", high < 0
+)
 pair = [marks(name, "style", "form") for name in ("qlora style", "lora style")]
 form_ends = told("work orders, form, QLoRA minus LoRA", *pair)
 
@@ -321,12 +341,11 @@ print(f"parts right {parts_live:.0%}, orders in form {forms_live} of 12; such as
 # are right, and clearly more than before.
 #
 # *Rule for C37:* on the two-passage questions RAG is clearly better than each method without retrieval, *and* at least
-# half are right. Predict both shares of right answers with RAG, from 0 to 1.
+# half are right. (Its share you have predicted above.) Predict for C34 the share of right answers, from 0 to 1.
 
 # %%
-my_share_new_document, my_share_two_passages = None, None
+my_share_new_document = None
 predict("C34", as_share(my_share_new_document), lesson="09")
-predict("C37", as_share(my_share_two_passages), lesson="09")
 
 # %% [markdown]
 # The new document is about a pump that nobody has heard of: the Wren 20. Its facts were made up for this cell.
@@ -555,12 +574,6 @@ lost_and_gained = check("9.2", lost_and_gained)
 # *Rule for C29:* both adapters, *lora style* and *lora facts*, must show it: the share of right public facts falls
 # clearly, *and* in the adapter's own job something is wrong in more than a fifth of the cases: a part of the order, a
 # kind of question. The claim says only *something*, so the rule is easy to meet. Look at how much it is.
-#
-# Predict: which share of the public facts that were right will *lora facts* lose?
-
-# %%
-my_lost_share = None
-predict("C29", as_share(my_lost_share), lesson="09")
 
 # %%
 before_tuning, limits = marks("zero-shot", "public"), {}
@@ -606,9 +619,9 @@ picture(
 # %% [markdown]
 # *Rule, both halves.* RAG: of the prices that it answered rightly, at least 80 % of the planted errors come out
 # *with* the price list as their source, and are right again after it is mended. Weights: the planted price cannot be
-# located. *Located* would mean: there is one adapted layer, or one block with its four adapted layers, whose
-# switching off takes the wrong price away and leaves all the others as they were. If the adapter has not learnt the
-# planted price, the claim is not decided. Predict RAG's share.
+# located. *Located* would mean: there is one adapted layer, or a block, or several, whose switching off takes the wrong
+# price away and leaves all the others as they were. If the adapter has not learnt the planted price, or if no place at
+# all takes it away (then the search is too coarse), the claim is not decided. Predict RAG's share.
 
 # %%
 my_traced = None
@@ -695,12 +708,14 @@ print("such as:", guesses[0], "- right:", prices[unknown[0]])
 # %% [markdown]
 # Knowledge by heart does not know where it ends.
 #
-# Switch off one adapted layer at a time, then one whole block at a time, and ask all ten again. Look for a place that
-# holds the planted price, and nothing else.
+# Switch off one adapted layer at a time; then one block of four layers, two, three, four blocks, in all combinations.
+# Ask all ten again. Look for a place that holds the planted price, and nothing else.
 
 # %% tags=["varies"]
 adapted = [m for _, m in by_heart.loaded.model.named_modules() if hasattr(m, "lora_A")]
-places = [[layer] for layer in adapted] + [adapted[i : i + 4] for i in range(0, len(adapted), 4)]
+blocks = [adapted[i : i + 4] for i in range(0, len(adapted), 4)]
+groups = [group for count in range(1, len(blocks)) for group in combinations(blocks, count)]
+places = [[layer] for layer in adapted] + [[layer for block in group for layer in block] for group in groups]
 changed_others, price_gone = [], []
 for place in places:
     loud = [layer.scaling["default"] for layer in place]
@@ -716,11 +731,11 @@ for place in places:
 located = sum(gone and others == 0 for gone, others in zip(price_gone, changed_others, strict=True))
 print(f"of {len(places)} places, {sum(price_gone)} take the wrong price away, {located} of them that price alone")
 planted_learnt = says(learnt[4], taught[bad_part])
+can_tell = planted_learnt and sum(price_gone) > 0
 
 # %% [markdown]
-# A place that takes the wrong price away, and that price alone, would hold it. Where nothing changes anywhere, no
-# single place is needed for that price, and this test cannot see more. So turn the whole adapter down, little by
-# little. Does the wrong price go before the others, so that they could be told apart?
+# A place that takes the wrong price away, and that price alone, would hold it. Now turn the whole adapter down, little
+# by little. Does the wrong price go before the others, so that they could be told apart?
 
 # %% tags=["varies"]
 strengths, still = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.2, 0.0], {"planted": [], "others": []}
@@ -769,10 +784,11 @@ for name, steps in ten_steps.items():
 verdict(
     "C33",
     measured=float(np.mean(circle)) if circle else 0.0,
-    supported=bool(circle and np.mean(circle) >= 0.8 and not located) if planted_learnt else None,
-    scope="mechanism shown here" if planted_learnt else "not decidable at this size",
-    note=f"{len(known)} prices by RAG; weights: planted price learnt: {'yes' if planted_learnt else 'no'}, layers or "
-    f"blocks that hold it alone: {located} of {len(places)}; finer ways to look into weights were not tried",
+    supported=bool(circle and np.mean(circle) >= 0.8 and not located) if can_tell else None,
+    scope="mechanism shown here" if can_tell else "not decidable at this size",
+    note=f"{len(known)} prices by RAG; weights: planted price learnt: {'yes' if planted_learnt else 'no'}; of "
+    f"{len(places)} places {sum(price_gone)} take it away, {located} of them it alone; finer ways to look into weights "
+    "were not tried",
     lesson="09",
 )
 
@@ -981,18 +997,15 @@ print([f"{style.parts_right(text, job.order):.2f}" for text, job in zip(lines_ou
 
 # %% [markdown]
 # *Rule for C38:* on all 60 test tickets (the table), *rag with lora* gets clearly more parts right than the better of
-# *rag* alone and *lora style* alone, which must make up pump and technician; and at least half of its orders have the
-# right form. (The half was added after a first run: without it the claim could hardly fail.) Predict its share of right
-# parts.
-
-# %%
-my_workflow = None
-predict("C38", as_share(my_workflow), lesson="09")
+# *rag* alone and *lora style* alone, which must make up pump and technician; at least half of its orders have the
+# right form; and *plain code* is not clearly better. (The second and third were added later: without them the claim
+# could hardly fail.) You have predicted its share of right parts.
 
 # %%
 flow = {name: marks(name, "workflow") for name in ("rag", "lora style", "rag with lora")}
 better_alone = max(("rag", "lora style"), key=lambda name: flow[name].mean())
 low_flow, _ = told(f"workflow, rag with lora minus {better_alone}", flow["rag with lora"], flow[better_alone])
+code_wins = told("workflow, code minus rag with lora", marks("code", "workflow"), flow["rag with lora"])[0] > 0
 flow_form = {name: float(marks(name, "workflow", "form").mean()) for name in flow}
 print("in the right form, a valid record:", {name: f"{share:.0%}" for name, share in flow_form.items()})
 looked_up = {p: f"{marks('rag with lora', 'workflow', p).mean():.0%}" for p in ("pump", "sign-off")}
@@ -1000,10 +1013,11 @@ print("rag with lora, the two parts that had to be looked up:", looked_up)
 verdict(
     "C38",
     measured=float(flow["rag with lora"].mean()),
-    supported=bool(low_flow > 0 and flow_form["rag with lora"] >= 0.5),
+    supported=bool(low_flow > 0 and flow_form["rag with lora"] >= 0.5 and not code_wins),
     scope="mechanism shown here",
-    note=f"{len(flow['rag'])} tickets; rag {flow['rag'].mean():.0%}, lora style {flow['lora style'].mean():.0%}; "
-    f"in the right form {flow_form['rag with lora']:.0%}; the rest must go to a person",
+    note=f"{len(flow['rag'])} tickets; rag {flow['rag'].mean():.0%}, lora style {flow['lora style'].mean():.0%}, code "
+    f"{marks('code', 'workflow').mean():.0%} (clearly better: {'yes' if code_wins else 'no'}); in the right form "
+    f"{flow_form['rag with lora']:.0%}",
     lesson="09",
 )
 
@@ -1124,8 +1138,8 @@ cost_of_right = check("9.4", cost_of_right)
 #
 # - *C13:* in two jobs, facts and orders, the first 100 calls: a prompt (zero-shot or few-shot) has the lowest cost of a
 #   *right* answer of all methods. An order counts by its share of right parts.
-# - *C21:* each further example adds tokens to every call: from 1 to 8 examples, each step adds at least 20 tokens an
-#   example.
+# - *C21* (true by arithmetic; the question is how much): from 1 to 8 examples, each step adds at least 20 tokens an
+#   example to every call.
 # - *C10:* the machine's set-up seconds at least double from each level to the next: prompt (none), RAG (index), LoRA
 #   (training on style), scratch (tiny-phi3's own training).
 #
@@ -1226,7 +1240,7 @@ verdict(
     scope="mechanism shown here",
     note="scratch / fine-tune, machine seconds; each level at least doubles: "
     + ", ".join("yes" if held else "no" for held in doubles)
-    + "; people's hours and upkeep are estimates above; quality is in the table",
+    + "; measured on different machines and threads; people's hours and upkeep are estimates above",
     lesson="09",
 )
 
@@ -1312,18 +1326,17 @@ verdict(
 # %%
 for times in (0.5, 1, 2, 4):
     moved = first_cheaper(times * once_more, each_tuned, each_shot)
-    print(f"{times:g} times the hours: {f'{moved:,}' if moved else 'no number of'} orders")
+    paid = {who: bool(moved and 36 * monthly >= moved) for who, monthly in VOLUMES.items()}
+    print(f"{times:g} times the hours: {f'{moved:,}' if moved else 'no number of'} orders; has paid: {paid}")
 
 # %% [markdown]
-# Change `HOURS_TO_PREPARE` or a price, run from there, and look again.
+# Where the answers for the two companies change with the hours, so does the verdict: it rests on a guess. Change
+# `HOURS_TO_PREPARE` or a price, run from there, and look again.
 #
-# Tokens are not the whole benefit. What is a right order worth? Ten minutes of dispatch for each one that needs no
-# second look would change the sum. That is an order of which *all* eight parts are right:
+# Tokens are not the whole benefit: few-shot saves nothing if its orders are wrong. How many are right as a whole?
+
 
 # %%
-MINUTES_SAVED = 10
-
-
 def whole_orders(name, kind="style"):
     lines = [line["marks"][1:] for line in table if (line["method"], line["kind"]) == (name, kind)]
     digits = np.array([[int(digit) for digit in line] for line in lines]).reshape(len(lines), -1, 9)
@@ -1331,9 +1344,6 @@ def whole_orders(name, kind="style"):
 
 
 print("whole orders right:", {name: f"{whole_orders(name):.1%}" for name in ("few-shot", "code", "lora style")})
-worth = MINUTES_SAVED / 60 * PERSON_EUR_AN_HOUR * (whole_orders("lora style") - whole_orders("few-shot"))
-orders_back = first_cheaper(once_more, each_tuned, each_shot + worth)
-print(f"worth {worth:.2f} EUR an order; paid back after {orders_back or 'no number of'} orders")
 print("right form:", {name: f"{marks(name, 'style', 'form').mean():.0%}" for name in ("lora style", "code")})
 
 # %% [markdown]
@@ -1383,7 +1393,8 @@ predict("C26", as_number(my_jobs_right, low=0, high=5, whole=True), lesson="09")
 # %%
 both = {"prompt": "few-shot", "RAG": "rag", "RAG with LoRA": "rag with lora"}
 ways_facts = {way: facts_of(name) for way, name in (both | {"LoRA": "lora facts"}).items()}
-ways_order = {way: marks(name, "style") for way, name in (both | {"LoRA": "lora style", "code": "code"}).items()}
+orders_by = {"prompt": "few-shot", "RAG": "rag", "LoRA": "lora style", "code": "code"}  # both together: as LoRA
+ways_order = {way: marks(name, "style") for way, name in orders_by.items()}
 ways_flow = {way: marks(name, "workflow") for way, name in (both | {"LoRA": "lora style", "code": "code"}).items()}
 cases = {
     "facts of the folder": ("changing", False, ways_facts),
@@ -1414,59 +1425,76 @@ verdict(
 # %% [markdown]
 # ## What you tell Greta
 #
-# One line for each job: the way with the most right answers, how much of the work it leaves to a person, and the ways
-# that are not clearly worse (the interval of the difference reaches zero). Of all these, the cheapest for three years
-# of 300 calls a month is the one to take.
-#
-# *To a person*: an answer that declines, or an order that is not right as a whole.
-
+# Three jobs, each with all its ways. First the facts. *Wrong and said*: an answer that is wrong and does not decline. A
+# person who reads it does not know.
 
 # %%
-def to_a_person(name, kind):
-    return 1 - whole_orders(name, kind) if kind in ("style", "workflow") else figure(name, kind, "declined")
+counts = {kind: len(marks("rag", kind)) for kind in FACTS}
 
 
-def job_line(kind):
-    ways = [name for name in METHODS if len(marks(name, kind)) and name in HOURS_TO_PREPARE]
-    most = max(ways, key=lambda name: marks(name, kind).mean())
-    near = [name for name in ways if name != most and gap(marks(most, kind), marks(name, kind))[1] <= 0]
-    eur = {
-        n: cost_of_right(setup_eur(n), call_eur(n, (kind,)), 36 * 300, float(marks(n, kind).mean()))
-        for n in [most, *near]
-    }
-    return {
-        "job": kind.replace("_", " "),
-        "most right": most,
-        "right": f"{marks(most, kind).mean():.0%}",
-        "to a person": f"{to_a_person(most, kind):.0%}",
-        "not clearly worse": ", ".join(near) or "-",
-        "take": min(eur, key=eur.get),
-        "EUR each": f"{min(eur.values()):.3f}",
-    }
+def facts_line(name):
+    right = {kind: marks(name, kind).mean() for kind in FACTS}
+    declined = {kind: figure(name, kind, "declined") for kind in FACTS}
+    said = {kind: 1 - right[kind] - (declined[kind] if kind != "not_answerable" else 0) for kind in FACTS}
+    weights = list(counts.values())
+    return [float(np.average(list(some.values()), weights=weights)) for some in (right, declined, said)]
 
 
-# %%
-final = [job_line(kind) for kind in (*FACTS, "style", "workflow")]
-widths = {name: max(len(name), *(len(row[name]) for row in final)) + 2 for name in final[0]}
-for row in [dict.fromkeys(widths, None), *final]:
-    print("".join(f"{row[name] or name:<{width}}" for name, width in widths.items()))
+print(f"{'facts':<16}{'right':>7}{'declined':>10}{'wrong and said':>16}{'set-up EUR':>12}")
+lines_facts = {name: facts_line(name) for name in ("few-shot", "rag", "lora facts", "rag with lora")}
+for name, (right, declined, said) in lines_facts.items():
+    print(f"{name:<16}{right:>7.0%}{declined:>10.0%}{said:>16.0%}{setup_eur(name):>12,.0f}")
 
 # %% [markdown]
-# *Take* asks for the cheapest right answer, not for the most. *EUR each*: for one right answer, hours of people and
-# the machine included, at the prices above; not in it: the hours that go on each month, to check what comes out and to
-# keep rows and pages right. Read the column *to a person* before you promise anything: a way may be the best of all,
-# and still leave nearly every order to Greta's team.
+# Then the orders. Nobody knows beforehand which ones are right, so a person looks at each. Three more numbers that are
+# yours to change: minutes to write an order by hand, to check one, and orders a year. To mend an order takes the share
+# of its wrong parts. The set-up is spread over three years.
 
 # %%
-facts_best = Counter(row["take"] for row in final[: len(FACTS)]).most_common(1)[0][0]
-orders_best, flow_best = final[-2], final[-1]
-print(f"1. Facts from the folder: {facts_best}. Right {facts_of(facts_best).mean():.0%}; say so to those who ask.")
-print(f"2. Work orders: {orders_best['take']}; {orders_best['to a person']} still need a person's eye.")
-print(f"3. The whole workflow: {flow_best['take']}; {flow_best['to a person']} still need one.")
+MINUTES_BY_HAND, MINUTES_TO_CHECK, ORDERS_A_YEAR = 10, 1, 3600
+
+
+def order_ways(kind):
+    ways = {name: marks(name, kind) for name in ("rag", "few-shot", "code", "lora style", "rag with lora")}
+    reads = "lora style" if kind == "style" else "rag with lora"
+    parts = {n: np.array([marks(n, kind, part) for part in style.PARTS]) for n in ("code", reads)}
+    return ways | {f"code, {reads}": np.where(copied, parts["code"], parts[reads]).mean(axis=0)}
+
+
+def eur_a_year(names, kind, right):
+    minutes = MINUTES_TO_CHECK + MINUTES_BY_HAND * (1 - right)
+    each = sum(call_eur(name, (kind,)) for name in names) + minutes / 60 * PERSON_EUR_AN_HOUR
+    return sum(setup_eur(name) for name in names) / 3 + ORDERS_A_YEAR * each
+
+
+# %%
+by_hand = ORDERS_A_YEAR * MINUTES_BY_HAND / 60 * PERSON_EUR_AN_HOUR
+cheapest_way = {}
+for kind in ("style", "workflow"):
+    year = {way: eur_a_year(way.split(", "), kind, right.mean()) for way, right in order_ways(kind).items()}
+    cheapest_way[kind] = min(year, key=year.get)
+    print(f"{kind:<22}{'parts right':>12}{'EUR a year':>12}   (by hand {by_hand:,.0f})")
+    for way, right in order_ways(kind).items():
+        print(f"  {way:<20}{right.mean():>12.0%}{year[way]:>12,.0f}")
+
+# %% [markdown]
+# *code, lora style*: code copies, the adapter reads. Compare the ways with each other, and the differences with what
+# you guessed. Five lines for Greta, from these numbers:
+
+# %%
+best_facts = max(lines_facts, key=lambda name: lines_facts[name][0])
+share_right, _, share_said = lines_facts[best_facts]
+print(
+    f"1. Facts of the folder: {best_facts}. {share_right:.0%} right, {share_said:.0%} wrong and said: show the source."
+)
+for number, kind in ((2, "style"), (3, "workflow")):
+    right = order_ways(kind)[cheapest_way[kind]].mean()
+    name = {"style": "Work orders", "workflow": "The whole workflow"}[kind]
+    print(f"{number}. {name}: {cheapest_way[kind]}. {right:.0%} of the parts right; a person looks at every order.")
 right_again = {way: change("prices", way, "updated", "update_seconds") for way in ("rag", "adapter")}
 print(f"4. New prices: index again, {right_again['rag']:.1f} s. Training again takes {right_again['adapter']:.0f} s.")
 pays_after = f"{calls_needed:,}" if calls_needed else "no number of"
-print(f"5. Saved tokens alone pay for tuning after {pays_after} orders; Brightwater writes 3,600 a year.")
+print(f"5. Saved tokens alone pay for tuning after {pays_after} orders. The people's minutes decide, not the tokens.")
 
 # %% [markdown]
 # These lines come from this table and these prices. The answer for your company comes from yours.

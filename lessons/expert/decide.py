@@ -76,7 +76,7 @@ ADVICE = (
         "A process runs by itself, facts in and a fixed form out",
         ("C38",),
         "copy by rule what a rule can, retrieve and tune for the rest, and let a program check what comes out.",
-        "measure each half alone. One of them may do without the other.",
+        "let rules do what rules can; retrieve and tune only for a part where that is measured to beat the rule.",
     ),
     Advice(
         "The same long prompt goes out all day",
