@@ -769,10 +769,10 @@ show(fig, f"Line chart of prices that are still said: {alt}.")
 # Train a little more, on the right price alone; then once more, on all ten.
 
 # %% tags=["varies"]
-learnt_base, ten_steps = tuning.merge(by_heart.loaded), {"that price alone": 10, "all ten prices": 40}
+learnt_base = tuning.merge(by_heart.loaded)
 options = {"r": 16, "batch_tokens": 256, "learning_rate": 4e-3, "dtype": "float32"}
-for name, steps in ten_steps.items():
-    rows = methods.price_rows({p: prices[p] for p in TEN if p == bad_part or "all" in name})
+for name, some, steps in (("that price alone", [bad_part], 10), ("all ten prices", TEN, 40)):
+    rows = methods.price_rows({part: prices[part] for part in some})
     patched = tuning.tune(learnt_base, rows, steps=steps, **options, progress=False)
     after = [says(text, prices[part]) for part, text in zip(TEN, heart(patched.loaded), strict=True)]
     mended_one = after.pop(4)
@@ -1026,12 +1026,20 @@ verdict(
 # join of two tables, exact for any program. What code does not do is read the message: the label, what was seen, what
 # to do are guesses. So let each do its part: the copied parts from code, the three others from the adapter.
 
+
 # %%
-by_part = {
-    name: np.array([marks(name, "workflow", part) for part in style.PARTS]) for name in ("code", "rag with lora")
-}
-copied = np.array([[part in style.COPIED] for part in style.PARTS])
-joined = np.where(copied, by_part["code"], by_part["rag with lora"]).mean(axis=0)
+def parts_of(name, kind):
+    return np.array([marks(name, kind, part) for part in style.PARTS])
+
+
+def code_copies(reader, kind):
+    copied = np.array([[part in style.COPIED] for part in style.PARTS])
+    return np.where(copied, parts_of("code", kind), parts_of(reader, kind)).mean(axis=0)
+
+
+# %%
+by_part = {name: parts_of(name, "workflow") for name in ("code", "rag with lora")}
+joined = code_copies("rag with lora", "workflow")
 print(f"workflow, parts right: code {by_part['code'].mean():.0%}, rag with lora {flow['rag with lora'].mean():.0%}")
 print(f"code for the copied parts, the adapter for the others: {joined.mean():.0%}")
 low_joined, _ = told("code with the adapter minus rag with lora", joined, flow["rag with lora"])
@@ -1451,14 +1459,13 @@ for name, (right, declined, said) in lines_facts.items():
 # of its wrong parts. The set-up is spread over three years.
 
 # %%
-MINUTES_BY_HAND, MINUTES_TO_CHECK, ORDERS_A_YEAR = 10, 1, 3600
+MINUTES_BY_HAND, MINUTES_TO_CHECK, ORDERS_A_YEAR = 10, 1, 12 * VOLUMES["Brightwater"]
 
 
 def order_ways(kind):
     ways = {name: marks(name, kind) for name in ("rag", "few-shot", "code", "lora style", "rag with lora")}
     reads = "lora style" if kind == "style" else "rag with lora"
-    parts = {n: np.array([marks(n, kind, part) for part in style.PARTS]) for n in ("code", reads)}
-    return ways | {f"code, {reads}": np.where(copied, parts["code"], parts[reads]).mean(axis=0)}
+    return ways | {f"code, {reads}": code_copies(reads, kind)}
 
 
 def eur_a_year(names, kind, right):
@@ -1494,7 +1501,10 @@ for number, kind in ((2, "style"), (3, "workflow")):
 right_again = {way: change("prices", way, "updated", "update_seconds") for way in ("rag", "adapter")}
 print(f"4. New prices: index again, {right_again['rag']:.1f} s. Training again takes {right_again['adapter']:.0f} s.")
 pays_after = f"{calls_needed:,}" if calls_needed else "no number of"
-print(f"5. Saved tokens alone pay for tuning after {pays_after} orders. The people's minutes decide, not the tokens.")
+print(f"5. Saved tokens alone pay for tuning after {pays_after} orders.")
+minutes = MINUTES_TO_CHECK + MINUTES_BY_HAND * (1 - marks("lora style", "style").mean())
+people_eur = ORDERS_A_YEAR * minutes / 60 * PERSON_EUR_AN_HOUR
+print(f"   With lora style, EUR a year: tokens {ORDERS_A_YEAR * each_tuned:,.2f}, people's minutes {people_eur:,.0f}.")
 
 # %% [markdown]
 # These lines come from this table and these prices. The answer for your company comes from yours.

@@ -38,13 +38,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from expert import corpus, evaluate, methods, models, rag, retrieval, style, tuning
+from lora_runs import RATE, VARIED
 from measured_lines import fill_streamed
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "data" / "measurements" / "methods.csv"
 TRIAL = "methods-trial.csv"  # --few writes into the folder for temporary files
 RANK, BATCH_TOKENS, REWORDED = 16, 640, 0.9
-STYLE = {"rows": 6000, "steps": 600, "rate": 2e-3, "around": 0.5, "longest": 3}  # "lora varied" of lora_runs.py
+STYLE = VARIED | {"rate": RATE["lora"]}
 FACTS = {"steps": 1600, "rate": 1e-3, "r": 64, "batch_tokens": 1280}
 READER = {"steps": 300, "rate": 1e-3}
 FACT_TOKENS, ORDER_TOKENS, PUBLIC_TOKENS = 48, 64, 24
