@@ -663,6 +663,17 @@ def column(name, what):
     return float(np.mean([float(line[what]) for line in of_run(name)]))
 
 
+def by_ticket(name, what="parts"):
+    """A run's marks for each test ticket, 0 to 1, the mean of its seeds; a case is two digits in the table."""
+    each = []
+    for line in of_run(name):
+        digits = line["marks"][1:]
+        each.append(
+            [int(digits[i + (what == "parts")]) / (8 if what == "parts" else 1) for i in range(0, len(digits), 2)]
+        )
+    return np.mean(each, axis=0)
+
+
 print(f"{len(runs)} runs, {runs[0]['date']}, {runs[0]['machine']}")
 
 # %%
@@ -689,16 +700,14 @@ for name in ("lora", "lora varied"):
     shares = ", ".join(f"{what} {column(name, what):.0%}" for what in ("parts", "copied", "read", "line", "public"))
     print(f"{name:<12}{shares}; form by seed: {', '.join(form)}")
 coded_parts = [np.mean([o[part] == w[part] for part in style.PARTS]) for o, w in zip(coded, wanted, strict=True)]
-# in the table a ticket is two digits: 1 for the form, then how many of the eight parts are right
-varied_parts = np.mean([[int(digit) / 8 for digit in line["marks"][2::2]] for line in of_run("lora varied")], axis=0)
-low, high = bootstrap(varied_parts - coded_parts)
+low, high = bootstrap(by_ticket("lora varied") - coded_parts)
 print(f"code without a model: parts {code_right:.0%}; lora varied minus code {100 * low:+.0f} to {100 * high:+.0f}")
 
 # %%
-enough = sum(float(line["form"]) >= 0.95 for line in of_run("lora varied"))
+enough, seeds = sum(float(line["form"]) >= 0.95 for line in of_run("lora varied")), len(of_run("lora varied"))
 met = "met" if round(column("lora varied", "form"), 3) >= 0.95 else "missed"
 form_varied = f"{column('lora varied', 'form'):.0%}"
-print(f"right form with lora varied: {form_varied}; the course asks 95 %: {met}, by {enough} of 3 seeds alone")
+print(f"right form with lora varied: {form_varied}; the course asks 95 %: {met}; seeds: {enough} of {seeds}")
 
 # %% [markdown]
 # *line* is the share of orders that are right as a whole; *public*, of public facts that are still known. Look at each
@@ -987,17 +996,6 @@ for name in ("zero-shot", "lora", "full"):
 
 
 # %%
-def by_ticket(name, what="parts"):
-    """A run's marks for each test ticket, 0 to 1, the mean of its seeds; a case is two digits in the table."""
-    each = []
-    for line in of_run(name):
-        digits = line["marks"][1:]
-        each.append(
-            [int(digits[i + (what == "parts")]) / (8 if what == "parts" else 1) for i in range(0, len(digits), 2)]
-        )
-    return np.mean(each, axis=0)
-
-
 fig, ax = chart("LoRA against full tuning", x="measure", y="LoRA as a share of full tuning (%)")
 ratios = {
     what: column("lora", what) / column("full", what)
