@@ -49,7 +49,7 @@ embedder = models.load_embedder(PROFILE if PROFILE in ("tiny", "phi3") else "tin
 
 
 def embed(texts):
-    return embedder.encode(list(texts), batch_size=64, normalize_embeddings=True, show_progress_bar=False)
+    return embedder.encode(list(texts), batch_size=32, normalize_embeddings=True, show_progress_bar=False)
 
 
 two = embed(["The pump is too loud.", "There is a lot of noise from the machine."])
@@ -943,7 +943,7 @@ machine_of = {size: found["hnsw"][0]["machine"] for size, found in by_size.items
 machines = list(dict.fromkeys(machine_of.values()))
 for size, found in by_size.items():
     index_recalls = [float(r["recall_at_10"]) for r in found["hnsw"]]
-    reach = f"recall {min(index_recalls):.1%} to {max(index_recalls):.1%} in {len(index_recalls)} builds"
+    reach = f"recall {min(index_recalls):.1%} to {max(index_recalls):.1%} (builds: {len(index_recalls)})"
     print(f"{size:>9,} vectors: HNSW {reach}; machine {'ABCDEF'[machines.index(machine_of[size])]}")
 for letter, machine in zip("ABCDEF", machines, strict=False):
     print(f"machine {letter}: {machine}")
@@ -963,7 +963,7 @@ for i, (how, of_size) in enumerate(times.items()):
         ax.errorbar(some, middle, ends, label=label, **look)
 ax.set(xscale="log", yscale="log")
 ax.set_xticks(list(by_size), labels=[f"{size:,}" for size in by_size])
-ax.set_yticks([0.01, 0.1, 1, 10], labels=["0.01", "0.1", "1", "10"])
+ax.set_yticks([0.01, 0.1, 1, 10, 100], labels=["0.01", "0.1", "1", "10", "100"])
 ax.minorticks_off()
 ax.legend(fontsize=9)
 alt = "; ".join(

@@ -186,7 +186,7 @@ print("chunks:", {" ".join(name.split()): len(made) for name, made in chunks.ite
 
 # %%
 def embed(texts):
-    return embedder.encode(list(texts), batch_size=64, normalize_embeddings=True, show_progress_bar=False)
+    return embedder.encode(list(texts), batch_size=32, normalize_embeddings=True, show_progress_bar=False)
 
 
 def holds(chunk, q):
@@ -709,7 +709,7 @@ for kind in tune:
 linked_recall = recalls("two_passages", lambda questions: rag.search_linked(index, questions, 3))
 print(f"two passages: all signs {steps['sum']['two_passages']:.0%}, with a second search {linked_recall:.0%}")
 
-# %% tags=["varies"]
+# %%
 label = {"both": "fused by rank", "sum": "all signs"}
 fig, ax = chart("Steps of retrieval, tuning split", x="kind of question", y="recall at 3 (%)", figsize=(9, 4))
 for i, (how, values) in enumerate(steps.items()):
