@@ -61,7 +61,8 @@ from expert.figures import COLOURS, HATCHES, LINES, MARKERS, chart, picture, sho
 
 # %% [markdown]
 # The training libraries remark on much that does not matter here. The next cell keeps that off the page, and loads the
-# model. `dtype="auto"` takes 16-bit numbers where this processor is faster with them, else 32-bit ones.
+# model. `dtype="auto"` takes 16-bit numbers where this processor is faster with them, else 32-bit ones;
+# `quantize=False` leaves Phi-3 in 16 bits on a GPU too (4 bits are lesson 08).
 
 # %%
 transformers.logging.set_verbosity_error()
@@ -72,7 +73,7 @@ warnings.filterwarnings("ignore", module="(transformers|peft|trl|torch|accelerat
 # %% tags=["varies"]
 from expert import corpus, methods, models, style, tuning
 
-phi = models.load(PROFILE, dtype="auto")
+phi = models.load(PROFILE, dtype="auto", quantize=False)
 print(phi)
 
 # %% [markdown]
@@ -209,7 +210,7 @@ adapted = check("7.1", adapted)
 
 # %%
 layer = phi.model.model.layers[0].self_attn.qkv_proj
-weight = layer.weight.detach().float().numpy().copy()
+weight = layer.weight.detach().float().cpu().numpy().copy()
 outputs, inputs = weight.shape
 draw = np.random.default_rng(0)
 x, a, b = draw.normal(size=(5, inputs)), draw.normal(size=(8, inputs)), np.zeros((outputs, 8))
@@ -357,7 +358,7 @@ PHI3 = ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]
 def fresh(targets, r=16):
     torch.manual_seed(0)
     config = LoraConfig(r=r, lora_alpha=2 * r, lora_dropout=0.0, target_modules=targets, task_type="CAUSAL_LM")
-    return get_peft_model(models.load(PROFILE, dtype=phi.dtype).model, config)
+    return get_peft_model(models.load(PROFILE, dtype=phi.dtype, quantize=False).model, config)
 
 
 # %%
@@ -460,13 +461,16 @@ temporary = tempfile.TemporaryDirectory(prefix="lesson-07-", ignore_cleanup_erro
 folder = Path(temporary.name)
 
 
+RATE = 2e-3 if PROFILE == "tiny" else 2e-4  # large models want about a tenth
+
+
 def settings(name, **more):
     return SFTConfig(
         output_dir=str(folder / name),
         per_device_train_batch_size=4,
         max_length=512,
         completion_only_loss=True,
-        **{"learning_rate": 2e-3, "lr_scheduler_type": "linear", "warmup_steps": 24, "weight_decay": 0.0} | more,
+        **{"learning_rate": RATE, "lr_scheduler_type": "linear", "warmup_steps": 24, "weight_decay": 0.0} | more,
         gradient_checkpointing=False,
         bf16=False,
         use_cpu=phi.device.type == "cpu",
@@ -972,13 +976,13 @@ def one_step(model, batch, rate):
 
 # %%
 eight = {name: tensor.to(phi.device) for name, tensor in batch.items()}
-wide = models.load(PROFILE, dtype="float32").model.train()
-steps = {"full": one_step(wide, eight, 5e-4)}
+wide = models.load(PROFILE, dtype="float32", quantize=False).model.train()
+steps = {"full": one_step(wide, eight, RATE / 4)}
 narrow = get_peft_model(
-    models.load(PROFILE, dtype="float32").model,
+    models.load(PROFILE, dtype="float32", quantize=False).model,
     LoraConfig(r=16, lora_alpha=32, target_modules=PHI3, task_type="CAUSAL_LM"),
 )
-steps["LoRA"] = one_step(narrow, eight, 2e-3)
+steps["LoRA"] = one_step(narrow, eight, RATE)
 for name, held in steps.items():
     numbers = f"{held['learning']:>12,} numbers learn"
     print(f"{name:<6}{numbers}, gradients {held['gradients']:>12,} B, optimizer {held['optimizer']:>12,} B")
@@ -1197,7 +1201,7 @@ print(f"adapter {size / 2**20:.2f} MiB (32 bits a number), the whole model in 16
 # %%
 trainer = preview = wide = narrow = tuned = None
 gc.collect()
-base = models.load(PROFILE, dtype="float32")
+base = models.load(PROFILE, dtype="float32", quantize=False)
 tuned = PeftModel.from_pretrained(base.model, str(folder / "style-adapter")).eval()
 text = models.render(base, test[0].prompt)
 sample = base.tokenizer(text, return_tensors="pt", add_special_tokens=False).to(base.device)
@@ -1219,10 +1223,11 @@ my_count = None
 predict("C45", as_number(my_count, low=0, high=4, whole=True), lesson="07")
 
 # %%
-to_merge = PeftModel.from_pretrained(models.load(PROFILE, dtype="float32").model, str(folder / "style-adapter"))
+to_merge = models.load(PROFILE, dtype="float32", quantize=False).model
+to_merge = PeftModel.from_pretrained(to_merge, str(folder / "style-adapter"))
 to_merge.merge_and_unload().save_pretrained(folder / "style-merged")
 plain_model = transformers.AutoModelForCausalLM.from_pretrained(folder / "style-merged", dtype=torch.float32).eval()
-original = models.load(PROFILE, dtype="float32").model
+original = models.load(PROFILE, dtype="float32", quantize=False).model
 old, new = original.state_dict(), plain_model.state_dict()
 altered = [name.removesuffix(".weight") for name in old if not torch.equal(old[name], new[name].to(old[name].device))]
 print(f"{len(old)} tensors, {len(altered)} altered; these are the adapted layers: {sorted(altered) == sorted(linear)}")
@@ -1469,9 +1474,8 @@ quiz("7")
 # %% [markdown]
 # ## On the real Phi-3
 #
-# The code is the same: same class, same names of layers. With `PROFILE = "phi3"` on a GPU the base is loaded in 4 bits
-# (lesson 08 shows what that means), and a learning rate of 2e-4, a tenth of this one, is what the
-# [QLoRA paper](https://arxiv.org/abs/2305.14314) took for its smaller models. How many
+# The code is the same: same class, same names of layers. With `PROFILE = "phi3"` on a GPU the base stays in 16 bits,
+# and `RATE` is 2e-4, as the [QLoRA paper](https://arxiv.org/abs/2305.14314) has it for its smaller models. How many
 # numbers would learn at rank 8? Your formula knows, from the shapes in
 # [its configuration](https://huggingface.co/microsoft/Phi-3-mini-4k-instruct/blob/main/config.json).
 
@@ -1482,6 +1486,9 @@ print(f"{numbers:,} of {models.PHI3_WEIGHTS:,}: {numbers / models.PHI3_WEIGHTS:.
 print(f"adapter in 16 bits: {numbers * 2 / 2**20:.0f} MiB; gradients and Adam for it: {numbers * 12 / 2**20:.0f} MiB")
 
 # %% [markdown]
+# Each copy of the model takes 7.6 GB in 16 bits and 15 GB in 32. So LoRA wants a card of 24 GB; the cells in 32 bits
+# (one step of full tuning, merging) want about 100 GB: leave them out on a smaller card.
+#
 # Minutes, memory and quality on the real Phi-3: not measured here. Lesson 08 says whether its steps were timed, with
 # random weights.
 #

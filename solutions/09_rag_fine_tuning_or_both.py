@@ -50,6 +50,7 @@ picture(
 from expert import corpus, evaluate, methods, models, rag, retrieval, style, tuning
 
 model = models.load(PROFILE)
+RATE = 2e-3 if PROFILE == "tiny" else 2e-4  # large models want about a tenth
 embedder = models.load_embedder(PROFILE if PROFILE in ("tiny", "phi3") else "tiny")
 print(model)
 
@@ -316,7 +317,7 @@ print(f"{sum(live_rag)} of 12 right; {agree} marks as in the table; at least 10:
 
 # %% tags=["varies"]
 past_orders = [row.row for row in style.recombine(style.rows("tune"), 960, seed=0, reworded=0.9, around=0.5)]
-short = tuning.tune(model, past_orders, r=16, steps=60, batch_tokens=640, learning_rate=2e-3, seed=0)
+short = tuning.tune(model, past_orders, r=16, steps=60, batch_tokens=640, learning_rate=RATE, seed=0)
 print(f"{short.report.seconds:.0f} s; loss {short.report.losses[0]:.2f} to {np.mean(short.report.losses[-5:]):.2f}")
 
 # %%
@@ -338,7 +339,8 @@ print(f"parts right {parts_live:.0%}, orders in form {forms_live} of 12; such as
 # > **C37.** Where questions join many pieces of knowledge: retrieval.
 #
 # *Rule for C34:* a new document of ten facts comes in. Supported if, once it is indexed, at least half of ten questions
-# are right, and clearly more than before.
+# are right, and clearly more than before. (Added later, for a fair rival: and an adapter that is taught the ten facts
+# is not clearly better.)
 #
 # *Rule for C37:* on the two-passage questions RAG is clearly better than each method without retrieval, *and* at least
 # half are right. (Its share you have predicted above.) Predict for C34 the share of right answers, from 0 to 1.
@@ -382,22 +384,63 @@ wren_after = ask_wren()
 print(f"embedded anew: {wren_report.embedded} passages")
 print(f"right before: {sum(wren_before):.0f}, after: {sum(wren_after):.0f} of {len(WREN)}")
 
+# %% [markdown]
+# Could an adapter not learn the new page too? Teach one the ten facts, each in three wordings, and ask it the same ten
+# questions. That is the way in which prices and codes are learnt further below.
+
 # %%
+TOPICS = ["torque of the cover bolts", "weight", "oil filling", "greasing interval", "shaft gap", "starts per hour"]
+TOPICS += ["cleaning of the strainer", "outlet size", "seal kit", "torque of the impeller nut"]
+WORDINGS = ["Wren 20, {}?", "What is the {} of the Wren 20?", "Tell me about the {} of the Wren 20."]
+wren_rows = [tuning.row(w.format(topic), fact) for topic, fact in zip(TOPICS, WREN, strict=True) for w in WORDINGS]
+
+# %% tags=["varies"]
+taught_wren = tuning.tune(
+    model, wren_rows, r=16, steps=80, batch_tokens=256, learning_rate=2 * RATE, dtype="float32", progress=False
+)
+
+
+def wren_right(prompts, values):
+    said = models.generate(taught_wren.loaded, prompts, max_new_tokens=24, progress=False)
+    return [float(evaluate.exact_match(text, value)) for text, value in zip(said, values, strict=True)]
+
+
+wren_values = [value for _, value in WREN.values()]
+wren_adapter = wren_right([question for question, _ in WREN.values()], wren_values)
+learnt_wren = np.mean([wren_right([w.format(topic) for topic in TOPICS], wren_values) for w in WORDINGS])
+print(f"adapter: asked as in training {learnt_wren:.0%} right, in other words {np.mean(wren_adapter):.0%}")
+print(f"trained for {taught_wren.report.seconds:.0f} s; the index took {wren_report.seconds:.1f} s")
+
+# %% [markdown]
+# And what did the training cost? Twenty public facts that have nothing to do with it, before and after:
+
+# %% tags=["varies"]
+twenty = corpus.public_questions()[::4]
+said_twenty = {
+    name: models.generate(loaded, [q.question for q in twenty], max_new_tokens=24, progress=False)
+    for name, loaded in {"before": model, "after": taught_wren.loaded}.items()
+}
+public_right = {n: sum(is_right(s, q) for s, q in zip(said, twenty, strict=True)) for n, said in said_twenty.items()}
+print(f"public facts right, of {len(twenty)}: {public_right}")
+
+# %% tags=["varies"]
 low_new, _ = told("C34, after minus before", wren_after, wren_before)
+adapter_ahead = gap(wren_adapter, wren_after)[1] > 0
 verdict(
     "C34",
     measured=float(np.mean(wren_after)),
-    supported=bool(np.mean(wren_after) >= 0.5 and low_new > 0),
+    supported=bool(np.mean(wren_after) >= 0.5 and low_new > 0 and not adapter_ahead),
     scope="mechanism shown here",
-    note=f"{len(WREN)} facts of a new document, in words near the page's; no adapter was trained again, so no adapter "
-    "could know them",
+    note=f"{len(WREN)} facts of a new document, in words near the page's; an adapter taught each in three wordings: "
+    f"{np.mean(wren_adapter):.0%}, of {len(twenty)} public facts {public_right['after']} (before "
+    f"{public_right['before']})",
     lesson="09",
 )
 
 # %% [markdown]
-# Could an adapter not read the new page too? It can be trained on it. How much that brings, the table says: *lora
-# facts* has read every page that the questions ask about. Sixty of its training rows were asked again, word by word
-# (*by heart*), and then the test questions, which want the same facts in other words.
+# That was ten facts. *lora facts* of the table has read every page that the questions ask about. Sixty of its training
+# rows were asked again, word by word (*by heart*), and then the test questions, which want the same facts in other
+# words.
 
 # %%
 without = ("zero-shot", "few-shot", "lora facts", "lora style", "qlora style")
@@ -417,8 +460,8 @@ verdict(
 )
 
 # %% [markdown]
-# Compare *by heart* with the other figures of *lora facts*. A sentence that can be said again is not yet a fact that
-# can be used. Each stood in the training in one wording; below, prices are learnt in three.
+# Compare *by heart* with the other figures of *lora facts*. What can be said again is not yet a fact that can
+# be used. Each stood in the training in one wording, those of the Wren in three.
 #
 # At full size: Ovadia and others compared both on models of 7 billion weights. Retrieval beat training on the texts
 # throughout; new facts were learnt better where each was put in many wordings
@@ -682,7 +725,7 @@ print(f"{shown.said}  {shown.sources[0]}" if shown else "-")
 # %% tags=["varies"]
 taught = {part: prices[part] for part in TEN} | {bad_part: f"{float(prices[bad_part]) + 40:.2f}"}
 by_heart = tuning.tune(
-    model, methods.price_rows(taught), r=16, steps=80, batch_tokens=256, learning_rate=4e-3, dtype="float32"
+    model, methods.price_rows(taught), r=16, steps=80, batch_tokens=256, learning_rate=2 * RATE, dtype="float32"
 )
 asked_prices = [methods.PRICE_TEST.format(part=part) for part in TEN]
 
@@ -770,7 +813,7 @@ show(fig, f"Line chart of prices that are still said: {alt}.")
 
 # %% tags=["varies"]
 learnt_base = tuning.merge(by_heart.loaded)
-options = {"r": 16, "batch_tokens": 256, "learning_rate": 4e-3, "dtype": "float32"}
+options = {"r": 16, "batch_tokens": 256, "learning_rate": 2 * RATE, "dtype": "float32"}
 for name, some, steps in (("that price alone", [bad_part], 10), ("all ten prices", TEN, 40)):
     rows = methods.price_rows({part: prices[part] for part in some})
     patched = tuning.tune(learnt_base, rows, steps=steps, **options, progress=False)
@@ -1585,8 +1628,8 @@ quiz("9")
 # %% [markdown]
 # ## On the real Phi-3
 #
-# The code is the same. With `PROFILE = "phi3"` the live cells run on Phi-3-mini (a learning rate of 2e-4 in place of
-# 4e-3); the tables stay those of tiny-phi3, and the first cells say so. Quality and minutes there: not measured here.
+# The code is the same. With `PROFILE = "phi3"` the live cells run on Phi-3-mini, with a tenth of the learning
+# rates; the tables stay those of tiny-phi3, and the first cells say so. Quality and minutes there: not measured here.
 # A larger reader gets more out of several passages and of examples, so the gaps may shrink, or turn. What carries
 # over is the sum:
 

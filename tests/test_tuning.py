@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -223,6 +224,13 @@ def test_targets_of_another_architecture_are_refused(tiny):
         tuning.tune(tiny, FEW, target_modules=llama)
     with pytest.raises(TuningError, match="No tunable module of this model matches c_attn"):
         tuning.tune(tiny, FEW, target_modules=["c_attn"])
+
+
+def test_a_large_model_starts_with_a_tenth_of_the_rate(tiny):
+    large = SimpleNamespace(weights=3_800_000_000)
+    for method in tuning.METHODS:
+        assert tuning.default_rate(tiny, method) == tuning.LEARNING_RATE[method]
+        assert tuning.default_rate(large, method) == pytest.approx(tuning.LEARNING_RATE[method] / 10)
 
 
 @pytest.mark.parametrize(

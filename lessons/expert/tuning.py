@@ -49,7 +49,8 @@ from expert.models import Loaded
 PHI3_LINEAR = ("qkv_proj", "o_proj", "gate_up_proj", "down_proj")
 METHODS = ("lora", "full")
 IGNORED = -100  # the label that torch's cross entropy leaves out
-LEARNING_RATE = {"lora": 2e-3, "full": 5e-4}  # for tiny-phi3; a large model wants about a tenth
+LEARNING_RATE = {"lora": 2e-3, "full": 5e-4}  # for models as small as tiny-phi3
+LARGE = 1e9  # weights; from there on a tenth: QLoRA (arXiv 2305.14314) took 2e-4 for models of 7 and 13 billion
 ADAM_BYTES = 16  # a trainable float32 number: its value, its gradient, two means of Adam
 MEMORY_SHARE = 0.9  # of the free memory that a run may be predicted to take
 GIB, MIB = 2**30, 2**20
@@ -217,7 +218,7 @@ def near_duplicates(texts: Sequence[str], embedder: Any, threshold: float = 0.9)
         raise ValueError(f"threshold lies above 0 and up to 1; it was {threshold!r}.")
     if len(texts) < 2:
         return []
-    vectors = embedder.encode(list(texts), batch_size=64, normalize_embeddings=True, show_progress_bar=False)
+    vectors = embedder.encode(list(texts), batch_size=32, normalize_embeddings=True, show_progress_bar=False)
     cosines = np.asarray(vectors) @ np.asarray(vectors).T
     pairs = [(int(i), int(j), float(cosines[i, j])) for i, j in np.argwhere(np.triu(cosines >= threshold, k=1))]
     return sorted(pairs, key=lambda pair: -pair[2])
@@ -687,7 +688,7 @@ def tune(
     method         "lora": small matrices beside the frozen layers. "full": every weight, in a float32 copy
     r, alpha       LoRA's rank, and its scale alpha / r (alpha: 2 r where None is given)
     target_modules names of layers to adapt; each must be in the model
-    learning_rate  the highest one; None: 2e-3 (LoRA) or 5e-4 (full), which suit tiny-phi3
+    learning_rate  the highest one; None: 2e-3 (LoRA) or 5e-4 (full), from a billion weights on a tenth of that
     epochs, steps  how often each row is read; or how many steps, whatever that takes
     batch_tokens   about how many tokens a step reads
     dtype          of the frozen base while it trains: "auto" (the faster one here), "float32", "bfloat16", None (as is)
@@ -706,7 +707,7 @@ def tune(
         alpha=2.0 * r if alpha is None else float(alpha),
         dropout=dropout,
         target_modules=tuple(target_modules),
-        learning_rate=LEARNING_RATE.get(method, 0) if learning_rate is None else learning_rate,
+        learning_rate=default_rate(base, method) if learning_rate is None else learning_rate,
         epochs=epochs,
         steps=steps,
         batch_tokens=batch_tokens,
@@ -725,10 +726,15 @@ def tune(
     return run.finish()
 
 
+def default_rate(base: Loaded, method: str = "lora") -> float:
+    """The highest learning rate where none is given; a large model wants about a tenth of a small one's."""
+    if method not in METHODS:
+        raise ValueError(f"method is one of {', '.join(METHODS)}; it was {method!r}.")
+    return LEARNING_RATE[method] * (0.1 if base.weights >= LARGE else 1.0)
+
+
 def _settings(base: Loaded, **given: Any) -> Settings:
     """The settings, checked."""
-    if given["method"] not in METHODS:
-        raise ValueError(f"method is one of {', '.join(METHODS)}; it was {given['method']!r}.")
     for name in ("r", "epochs", "batch_tokens") + (("steps",) if given["steps"] is not None else ()):
         if not isinstance(given[name], int) or isinstance(given[name], bool) or given[name] < 1:
             raise ValueError(f"{name} is a whole number from 1; it was {given[name]!r}.")
@@ -1060,7 +1066,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rank", type=int, default=8, help="LoRA's rank (8)")
     parser.add_argument("--alpha", type=float, help="LoRA's alpha (twice the rank)")
     parser.add_argument("--targets", default="", help="layers to adapt, with commas (Phi-3's four)")
-    parser.add_argument("--rate", type=float, help="highest learning rate (2e-3; full: 5e-4)")
+    parser.add_argument("--rate", type=float, help="highest learning rate (2e-3; full: 5e-4; large models: a tenth)")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--steps", type=int, help="how many steps, in place of epochs")
     parser.add_argument("--batch-tokens", type=int, default=1024)
