@@ -38,7 +38,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from expert import check, corpus, data_folder, hint, ledger, predict, quiz, solution, verdict  # noqa: F401
-from expert.claims import as_share
+from expert.claims import as_number, as_share, as_truth
 from expert.figures import COLOURS, HATCHES, LINES, MARKERS, chart, picture, show
 
 temporary = tempfile.TemporaryDirectory(prefix="lesson-06-", ignore_cleanup_errors=True)
@@ -103,7 +103,7 @@ for text in (
 # ## Personal data first
 #
 # A ticket names a technician; the order needs the initials only. What is not needed goes out before anything else
-# happens. Then no prompt, no file and no model can give it away.
+# happens. What is out, no prompt, no file and no model can give away.
 #
 # ## Exercise 6.2: names become initials
 #
@@ -140,15 +140,19 @@ print(tuning.redact("Call 020 7946 0958 or write to ann.lee@brook.example about 
 left = [name for name in people if any(name in text for text in asked.values())]
 changed_by_patterns = sum(tuning.redact(text) != text for text in asked.values())
 print(
-    f"{len(people)} names on the list, {len(left)} left in {len(asked)} tickets; with a pattern: {changed_by_patterns}"
+    f"{len(people)} names on the list, {len(left)} left in {len(asked)} tickets; tickets that a pattern changed: "
+    f"{changed_by_patterns}"
 )
 print(asked[tune[0].id].split("\n")[1])
-first_names = {name.split()[0] for name in people}
-still = {word for text in asked.values() for word in first_names if f" {word}" in text}
-print(f"first names alone, which no whole name finds: {len(still)}")
+first_names = sorted({name.split()[0] for name in people})
+for one, text in asked.items():
+    for word in first_names:
+        if at := re.search(rf"\b{word}\b", text):
+            print(f"{one}: a first name is left: ...{text[max(0, at.start() - 40) : at.end() + 20]!r}")
 
 # %% [markdown]
-# The last line is the limit of any list: customers write first names, too. Somebody must read what goes out.
+# The last lines are the limit of any list: first names stand in the texts, too. Somebody must read what goes out, and
+# decide on each. In this course they stay, in the training rows as well: these people are invented.
 #
 # ## The baselines, before anything is tuned
 #
@@ -194,9 +198,9 @@ print(message(test[0]), *[f"\n  similar: {message(one)}" for one in similar[test
 #
 # ### The rule for C25, and your prediction
 #
-# Supported if the better one of few-shot and RAG lies at least 10 points above zero-shot in parts right, with the whole
-# interval of the difference above zero. If none of the three gets 5 % of the parts, this model cannot do the task from
-# a prompt at all, and nothing is decided.
+# Supported if the better one of few-shot and RAG lies at least 10 points above zero-shot in parts right, with the
+# whole interval of the difference above zero. If none of the three gets 5 % of the parts, this model cannot do the
+# task from a prompt at all, and nothing is decided.
 
 # %%
 my_prediction = None  # the share of parts that the best of zero-shot, few-shot and RAG gets right, from 0 to 1
@@ -339,13 +343,13 @@ def changed(frozen, now):
 changed = check("6.3", changed)
 
 # %% [markdown]
-# Stuck? `hint("6.3")`, then `solution("6.3")`. Somebody "only" adds a stop to one of 60 few-shot prompts:
+# Stuck? `hint("6.3")`, then `solution("6.3")`. Somebody "only" adds a full stop to one of 60 few-shot prompts:
 
 # %%
 kept = json.loads((work / "baselines.json").read_text())["hashes"]
 print("nothing touched:", changed(kept, seal(test, prompts, model)))
 touched = prompts | {"few-shot": [prompts["few-shot"][0] + ".", *prompts["few-shot"][1:]]}
-print("one stop added: ", changed(kept, seal(test, touched, model)))
+print("one full stop added: ", changed(kept, seal(test, touched, model)))
 
 # %% [markdown]
 # ### The verdict on C25
@@ -409,7 +413,7 @@ supervised = check("6.4", supervised)
 
 # %%
 my_prediction = None  # True or False
-predict("C23", my_prediction, lesson="06")
+predict("C23", as_truth(my_prediction), lesson="06")
 
 # %% [markdown]
 # ## The decision sheet
@@ -473,19 +477,20 @@ print("\nDecision:", decision, "- because of:", [q for q, (_, says) in sheet.ite
 print(f"Tokens saved a month: {tickets_a_month * (tokens[best] - tokens['tuned']):,.0f}")
 
 # %% [markdown]
-# Look at the last number. Below zero, tuning costs tokens, because the best baseline asks no model. Either way, with so
-# few tickets they are worth next to nothing with any price list. If tuning pays here, then by better orders. And look
-# at what the decision hangs on: a sheet may be right for a weak reason. Lesson 09 puts prices on both.
+# Look at the last line. Where the best baseline asks no model, it says no in any case: a sheet may be right for a weak
+# reason. With so few tickets, tokens are worth next to nothing: if tuning pays here, then by better orders. Lesson 09
+# puts prices on both.
 #
 # ### The rule for C26, and your prediction
 #
-# It is supported if the sheet, filled in before, decides as the outcome will. Tuning was worth it if the tuned model
-# gets at least 10 points more parts right than the best baseline, with the whole interval above zero. Predict: will
-# the sheet's decision turn out to be right (True) or wrong (False)?
+# Does the sheet, filled in before, decide as the outcome will? Tuning was worth it if the tuned model gets at least 10
+# points more parts right than the best baseline, the whole interval above zero. A wrong sheet does not support the
+# claim. A right one is a single case, as a coin would be half the time: not decided. Predict: will the decision turn
+# out to be right (True) or wrong (False)?
 
 # %%
 my_prediction = None
-predict("C26", my_prediction, lesson="06")
+predict("C26", as_truth(my_prediction), lesson="06")
 
 # %% [markdown]
 # ## Rows that a service would take
@@ -859,10 +864,9 @@ print(f"whole orders right: tuned {whole:.0%}; Greta needs {needed_share:.0%} of
 verdict(
     "C26",
     measured=foreseen,
-    supported=foreseen,
-    scope="mechanism shown here",
-    note=f"the sheet said: {decision}; tuned minus {best} {100 * gain.mean():+.0f} points; one case: "
-    "a coin would be right half the time",
+    supported=None if foreseen else False,
+    scope="not decidable at this size" if foreseen else "mechanism shown here",
+    note=f"the sheet said: {decision}; tuned minus {best} {100 * gain.mean():+.0f} points; one right case is no proof",
     lesson="06",
 )
 
@@ -872,8 +876,8 @@ verdict(
 # > **C32.** Fine-tuning needs good data; few or narrow examples change little.
 #
 # One run says little. `tests/benchmarks/data_curves.py` made many, each with the same number of steps, so fewer rows
-# are read more often: 8 to 512 of them; with a quarter of the orders slipped by one row (*wrong*), as when a column of
-# a sheet moved; and 128 rows from 8 messages only (*narrow*).
+# are read more often: 8 to 512 of them; with a quarter of the rows having another ticket's whole order (*wrong*), as
+# when a column of a sheet slipped; and 128 rows from 8 messages only (*narrow*).
 
 # %% tags=["varies"]
 with open(data_folder() / "measurements" / "data_curves.csv", encoding="utf-8", newline="") as file:
@@ -909,12 +913,13 @@ print("within 10 points of the table:", abs(float(stored["parts"]) - float(np.me
 # %% [markdown]
 # ### The rule for C32, and your prediction
 #
-# All three must hold, in parts right, and with each of the seeds; where the seeds disagree, nothing is decided:
+# All three must hold, in parts right, and with each of the seeds:
 #
 # - *Good:* with 512 rows, a quarter of wrong ones costs at least 5 points, with the whole interval below zero.
 # - *Few:* 8 rows bring less than half of what 512 rows bring over no tuning, with the whole interval of the difference.
-# - *Narrow:* 128 rows from 8 messages lie at least 5 points below 128 rows from 60, with the whole interval below
-#   zero.
+# - *Narrow:* 128 rows from 8 messages lie at least 5 points below 128 rows from 60, with the whole interval below zero.
+#
+# Not supported if one of them is *missed* with each seed: the whole interval lies above the limit. Else not decided.
 #
 # Predict what a quarter of wrong orders costs, as a share: 0.1 for 10 points.
 
@@ -977,31 +982,41 @@ show(fig, f"Line chart, right with 8, 32, 128 and 512 rows: {'; '.join(told)}.")
 # Above 60 rows the messages repeat. More rows then teach mainly what still differs between them, the heads. For the
 # other parts, new tickets would be needed.
 
+
 # %%
+def shown(gap, limit):
+    """True: at the limit or below it, and surely below zero. False: surely above the limit. None: neither."""
+    mean, low, high = gap
+    return True if mean <= limit and high < 0 else False if low > limit else None
+
+
 holds = {"good": [], "few": [], "narrow": []}
 for seed in sorted({line["seed"] for line in curves if line["condition"] == "clean"}):
     wrong, narrow = (
         difference(*pair, seed=seed) for pair in ((("wrong", 512), ("clean", 512)), (("narrow", 128), ("clean", 128)))
     )
     few, many = (tickets_of("clean", size, seed=seed) - tickets_of("none", 0) for size in (8, 512))
-    holds["good"].append(wrong[0] <= -0.05 and wrong[2] < 0)
-    holds["few"].append(evaluate.bootstrap(few - 0.5 * many)[1] < 0)
-    holds["narrow"].append(narrow[0] <= -0.05 and narrow[2] < 0)
-    for name, (mean, low, high) in {"a quarter wrong": wrong, "narrow": narrow}.items():
-        print(f"seed {seed}: {name} {100 * mean:+.0f} points ({100 * low:+.0f} to {100 * high:+.0f})")
-    print(f"seed {seed}: 8 rows bring {100 * few.mean():+.0f} points over no tuning, 512 rows {100 * many.mean():+.0f}")
+    half = few - 0.5 * many
+    gaps = {"good": wrong, "few": (half.mean(), *evaluate.bootstrap(half)), "narrow": narrow}
+    for name, what in {"good": "a quarter wrong", "few": "8 rows minus half of 512", "narrow": "narrow"}.items():
+        holds[name].append(shown(gaps[name], 0 if name == "few" else -0.05))
+        mean, low, high = (100 * value for value in gaps[name])
+        print(f"seed {seed}: {what:<25}{mean:+.0f} points ({low:+.0f} to {high:+.0f})")
+for size in (32, 128, 512):
+    mean, low, high = (100 * value for value in difference(("wrong", size), ("clean", size)))
+    print(f"a quarter wrong, {size} rows, both seeds: {mean:+.0f} points ({low:+.0f} to {high:+.0f})")
 
 # %%
 wrong_costs = difference(("wrong", 512), ("clean", 512))
-failed = [name for name, each in holds.items() if not any(each)]
-open_ones = [name for name, each in holds.items() if any(each) and not all(each)]
+failed = [name for name, each in holds.items() if all(one is False for one in each)]
+open_ones = [name for name, each in holds.items() if name not in failed and not all(each)]
 undecided = bool(open_ones and not failed)
 verdict(
     "C32",
     measured=max(0.0, -wrong_costs[0]),
     supported=None if undecided else not failed,
     scope="not decidable at this size" if undecided else "mechanism shown here",
-    note=f"failed each time: {', '.join(failed) or 'none'}; seeds differ: {', '.join(open_ones) or 'no'}; "
+    note=f"missed with each seed: {', '.join(failed) or 'none'}; open: {', '.join(open_ones) or 'none'}; "
     f"a quarter wrong {100 * wrong_costs[0]:+.0f} points, mean of the seeds; same steps; one task; the table is "
     "tiny-phi3's",
     lesson="06",
@@ -1027,9 +1042,10 @@ print("labels right at least twice as often as by the guess:", ", ".join(learnt)
 # %% [markdown]
 # ### Why?
 #
-# Copying wants many different heads. Drawn anew are 120 of 128 heads where there are 8 messages, and 68 where there are
-# 60: so few messages need not be worse. Wrong rows contradict each other. Where the label is no better than a guess,
-# nothing shows what a wrong label costs. Seeds differ, too.
+# Compare *narrow* with *clean 128* in reading, and remember that the parts together were no worse: narrow rows win by
+# copying. (A guess at the reason: 120 of their 128 heads are drawn anew, of the others 68.) Where the label is no
+# better than a guess, nothing shows what a wrong label costs. And compare *leaked 128* with *clean 128*: that is what
+# repeating brings.
 #
 # ## Done badly
 #
@@ -1042,14 +1058,14 @@ print("labels right at least twice as often as by the guess:", ", ".join(learnt)
 # ### The rule for C24
 #
 # A way of doing it badly makes the model *worse* if in one and the same mark it lies at least 5 points below clean
-# tuning and also below no tuning, both with the whole interval. Supported if wrong rows and the high rate both do that;
-# not supported if neither does; else not decided.
+# tuning and also below no tuning, both with the whole interval. Supported if wrong rows and the high rate both do
+# that; not supported if neither does; else not decided.
 #
-# (First, any mark did for each half. Wrong rows passed that in reading, where clean tuning loses too.)
+# (An earlier rule let the two comparisons use different marks. It was changed after a result.)
 #
 # ### Your prediction
 #
-# A leak does not spoil the model but its test, so it is reported apart. Predict which share of the reading questions is
+# A leak spoils the test, so it is reported apart. Predict which share of the reading questions is
 # right after the high rate.
 
 # %%
@@ -1090,12 +1106,13 @@ worse = {
     for way in bad
 }
 untuned_gap["clean"] = {name: difference(("clean", 128), ("none", 0), *key) for name, key in both.items()}
-leak = difference(("leaked", 128), ("clean", 128))
+leaks = {name: difference(("leaked", 128), ("clean", 128), *key) for name, key in both.items()}
 for told_as, some in (("against clean", bad), ("against no tuning", untuned_gap)):
     for way, gaps in some.items():
         points = (f"{name} {100 * a:+.0f} ({100 * b:+.0f} to {100 * c:+.0f})" for name, (a, b, c) in gaps.items())
         print(f"{told_as:<18}{way:<10}{', '.join(points)} points")
-print(f"leaked against clean, in orders: {100 * leak[0]:+.0f} points ({100 * leak[1]:+.0f} to {100 * leak[2]:+.0f})")
+points = (f"{name} {100 * a:+.0f} ({100 * b:+.0f} to {100 * c:+.0f})" for name, (a, b, c) in leaks.items())
+print(f"against clean     leaked    {', '.join(points)} points")
 
 # %%
 after_high_rate = float(tickets_of("high rate", 128, "reading_marks", 1).mean())
@@ -1123,7 +1140,7 @@ verdict(
 
 # %%
 my_prediction = None
-predict("C28", my_prediction, lesson="06")
+predict("C28", as_number(my_prediction, low=0, high=4, whole=True), lesson="06")
 
 # %% tags=["varies"]
 served = tuning.load_adapter(models.load(PROFILE), work / "run" / "adapter")
@@ -1164,10 +1181,12 @@ reached = {name: float(np.mean(m["parts"])) for name, m in marks.items()}
 reached["tuned, 128 rows"] = float(np.mean(marks_tuned["parts"]))
 for name, share in reached.items():
     print(f"{name:<16}{share:>5.0%} of parts, {'enough' if share >= needed_share else 'not enough'}")
+ready = [name for name, share in reached.items() if share >= needed_share]
+print(f"Greta needs {needed_share:.0%}. Ready today: {', '.join(ready) or 'none of them'}")
 
 # %% [markdown]
-# Read it as she would. Copying is a job for code. What a model must add is reading: the label, what was seen, what to
-# do. Lesson 07 tries with more steps and better rows.
+# Copying is a job for code. What a model must add is reading: the label, what was seen, what to do. Lesson 07 tries
+# with more steps and better rows.
 #
 # ## Your ledger
 

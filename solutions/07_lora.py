@@ -80,7 +80,7 @@ print(phi)
 # ## Before: what prompts can do
 #
 # Lesson 06 made training rows from past tickets and split them by site. Here they are again: `tune` to learn from,
-# `test` to measure on, and no site in both. The names of people are cut to initials.
+# `test` to measure on, and no site in both. Whole names of people are cut to initials; first names are left, as there.
 
 # %%
 tune, test = style.rows("tune"), style.rows("test")
@@ -104,8 +104,9 @@ for text in (test[0].order, wrong_label, "The seal drips. Please send somebody."
     print(f"form {style.in_form(text)!s:<6} parts right {style.parts_right(text, test[0].order):.3f}  {text[:75]}")
 
 # %% [markdown]
-# Three prompts are the baseline. *Zero-shot:* the ticket alone. *Few-shot:* four past tickets with their orders before
-# it. *Told:* the two pages of the company's folder that hold the rules, as retrieval would bring them at best.
+# Three prompts are the baseline. *Zero-shot:* the ticket alone (lesson 06 put a rule before it). *Few-shot:* four past
+# tickets with their orders before it, drawn for each ticket. *Told:* the two pages of the company's folder that hold
+# the rules, as retrieval would bring them at best.
 
 
 # %%
@@ -573,6 +574,8 @@ losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" 
 fig, ax = chart("The loss of the style adapter", x="step (4 work orders each)", y="loss (nats a token)")
 ax.plot(range(1, len(losses) + 1), losses, color=COLOURS[0])
 ax.set_yscale("log")
+ax.set_yticks([5, 2, 1, 0.5, 0.2, 0.1], labels=["5", "2", "1", "0.5", "0.2", "0.1"])
+ax.minorticks_off()
 show(
     fig, f"Line, logarithmic: the loss goes from {losses[0]:.2f} to {np.mean(losses[-5:]):.3f} in {len(losses)} steps."
 )
@@ -595,10 +598,11 @@ for i, measure in enumerate(("form", "parts")):
         mean = 100 * np.mean(s[measure])
         look = {"color": COLOURS[i], "marker": MARKERS[i], "capsize": 4, "linestyle": "none"}
         label = {"form": "right form", "parts": "right parts"}[measure] if name == "tuned" else None
-        ax.errorbar(s["tokens"], mean, yerr=[[mean - low], [high - mean]], label=label, **look)
+        ax.errorbar(s["tokens"] + 12 * i, mean, yerr=[[mean - low], [high - mean]], label=label, **look)
         if measure == "form":
+            name = f"{name} ({len(s['form'])} tickets)"
             ax.annotate(name, (s["tokens"], mean), xytext=(7, 6), textcoords="offset points", fontsize=9)
-ax.set_xlim(0, 1.15 * max(s["tokens"] for s in scores.values()))  # room for the last name
+ax.set_xlim(0, 1.3 * max(s["tokens"] for s in scores.values()))  # room for the last name
 ax.set_ylim(-5, 108)
 fig.legend(fontsize=9, ncols=2, loc="outside lower center")
 alt = "; ".join(
@@ -635,10 +639,10 @@ ahead = np.mean(list(code_part.values())) - np.mean(list(by_part.values()))
 print(f"code without a model minus adapter: {100 * ahead:+.0f} points")
 
 # %% [markdown]
-# To beat prompts is not enough; compare the adapter with *code* too. Copying is a job for code: no model, no training.
-# What an adapter may add is reading: label, saw and do. Where its column is no higher, it adds nothing to that part.
-# The third line joins the two. A real system would take each part from what does it best, chosen on tickets that are
-# neither trained on nor tested with.
+# To beat prompts is not enough; compare the adapter with *code* too. Copying is a job for code. What an adapter may
+# add is reading: label, saw and do. Where its column is no higher, it adds nothing. The third line joins the two. A
+# real system would take each part from what does it best, chosen on tickets that are neither trained on nor tested
+# with.
 
 # %% [markdown]
 # ### Runs that are too long for a page
@@ -694,8 +698,8 @@ for name in ("zero-shot", "few-shot 1", "few-shot 4", "few-shot 8", "told", "lor
 #
 # Can an adapter of this size beat *code*? *lora varied* has 6,000 rows in place of 960, 600 steps in place of 240, and
 # `around=0.5`: of the words *beside* what was seen, half are exchanged too, so that its surroundings are not known by
-# heart either. These numbers were chosen on tuning tickets alone, in thirds by site; rank and rate were not (see *Which
-# settings?*). The course asks for 95 % right form.
+# heart either. These numbers were chosen on tuning tickets alone, in thirds by site; rank and rate were not (see
+# *Which settings?*). The course asks for 95 % right form.
 
 # %%
 code_right = float(np.mean(list(code_part.values())))
@@ -714,8 +718,9 @@ form_varied = f"{column('lora varied', 'form'):.0%}"
 print(f"right form with lora varied: {form_varied}; the course asks 95 %: {met}; seeds: {enough} of {seeds}")
 
 # %% [markdown]
-# *line* is the share of orders that are right as a whole; *public*, of public facts that are still known. Look at each
-# column: where does variety help, where not? Lesson 09 uses this adapter.
+# *line* is the share of orders that are right as a whole; *public*, of public facts that are still known: the price.
+# Look at each column: where does it help, where not? Three things changed at once, so which of them did it stays open.
+# Lesson 09 uses this adapter.
 #
 # ### The verdicts on style
 #
@@ -924,6 +929,7 @@ for i in np.flatnonzero(knew_before > knew_after)[:3]:
 # %% tags=["varies"]
 low, high = bootstrap(knew_after - knew_before)
 weak = [name for name, share in by_part.items() if share < 0.8]
+kept_by_seed = ", ".join(f"{float(line['public']):.0%}" for line in of_run("lora"))
 lost = float(1 - knew_after[knew_before > 0].mean())
 print(f"facts, on minus off: {100 * low:+.0f} to {100 * high:+.0f} points; weak parts: {', '.join(weak) or 'none'}")
 verdict(
@@ -932,21 +938,27 @@ verdict(
     supported=bool(high < 0 and weak),
     scope="mechanism shown here",
     note=f"share of {int(knew_before.sum())} known facts lost; forgotten: {'yes' if high < 0 else 'no'}, weak parts: "
-    f"{', '.join(weak) or 'none'}; with the adapter off nothing is lost",
+    f"{', '.join(weak) or 'none'}; facts right here {knew_after.mean():.0%}, in the table's seeds {kept_by_seed}; with "
+    "the adapter off nothing is lost",
     lesson="07",
 )
 
 # %% [markdown]
-# How much is forgotten depends on rate, steps and data, and a mixture of old and new data holds it down. At full size,
-# LoRA was found to forget less than full tuning, and to learn less
+# How much is forgotten hangs on chance too, as the seeds of the table show, and on rate, steps and data; a mixture of
+# old and new data holds it down. At full size, LoRA was found to forget less than full tuning, and to learn less
 # ([LoRA Learns Less and Forgets Less](https://arxiv.org/abs/2405.09673)).
 #
 # ## Full tuning against LoRA
 #
 # > **C40.** LoRA learns a small low-rank change: less memory, less time, nearly the quality of full tuning.
 #
+# ### The rule for C40
+#
 # - *Rule, all four:* of the right parts, LoRA minus full, the interval's lower end is above -5 points; the optimizer
-#   holds at most a tenth of the bytes; the peak of memory is lower; the time is at least 5 % shorter.
+#   holds at most a tenth of the bytes; the peak of memory is lower; the time is at least 5 % shorter. (Added later:
+#   with each seed. Where the seeds disagree, the time stays open.) If only the time is open: not decided.
+#
+# ### Your prediction for C40
 #
 # Predict: which share of full tuning's *time* does LoRA take? From 0 to 1. (The frozen tables need no gradients of
 # their own, but the error must still travel back through all of them.)
@@ -1008,8 +1020,10 @@ ratios = {
 names = ["right parts\n(more is better)", "seconds", "peak\nmemory", "optimizer\nbytes"]
 for i, ratio in enumerate(ratios.values()):
     ax.bar(i, 100 * ratio, color=COLOURS[i < 1], hatch=HATCHES[i < 1], edgecolor="white")
-    ax.annotate(f"{100 * ratio:.0f} %", (i, 100 * ratio), ha="center", va="bottom")
+    ax.annotate(f"{100 * ratio:.0f} %", (i, 50 * ratio), ha="center", bbox={"fc": "white", "ec": "none", "pad": 1.5})
 ax.axhline(100, color="black", linestyle=":", linewidth=1)
+ax.annotate("full tuning", (2.45, 101), fontsize=9)
+ax.set_ylim(0, 1.15 * 100 * max(ratios.values()))
 ax.set_xticks(range(4), labels=names)
 alt = "; ".join(f"{name} {ratio:.0%}".replace("\n", " ") for name, ratio in zip(names, ratios.values(), strict=True))
 show(fig, f"Bar chart, LoRA as a share of full tuning: {alt}. Of the first, more is better; of the others, less.")
@@ -1017,35 +1031,49 @@ show(fig, f"Bar chart, LoRA as a share of full tuning: {alt}. Of the first, more
 # %%
 low, high = bootstrap(by_ticket("lora") - by_ticket("full"))
 print(f"parts, LoRA minus full: {100 * low:+.0f} to {100 * high:+.0f} points")
+both = zip(of_run("lora"), of_run("full"), strict=True)
+by_seed = [float(one["train_seconds"]) / float(other["train_seconds"]) for one, other in both]
+quicker = [ratio <= 0.95 for ratio in by_seed]
 parts = {
-    "quality": low > -0.05,
+    "quality": bool(low > -0.05),
     "optimizer": ratios["optimizer_bytes"] <= 0.1,
     "memory": ratios["peak_mib"] < 1,
-    "time": ratios["train_seconds"] <= 0.95,
+    "time": all(quicker) if all(quicker) or not any(quicker) else None,
 }
+missed = [name for name, held in parts.items() if held is False]
+told = {True: "yes", False: "no", None: "open"}
 verdict(
     "C40",
     measured=ratios["train_seconds"],
-    supported=all(bool(held) for held in parts.values()),
-    scope="mechanism shown here",
-    note="share of full tuning's time; "
-    + ", ".join(f"{name}: {'yes' if held else 'no'}" for name, held in parts.items()),
+    supported=False if missed else None if parts["time"] is None else True,
+    scope="mechanism shown here" if missed or parts["time"] is not None else "not decidable at this size",
+    note="share of full tuning's time; by seed "
+    + ", ".join(f"{ratio:.2f}" for ratio in by_seed)
+    + "; "
+    + ", ".join(f"{name}: {told[held]}" for name, held in parts.items()),
     lesson="07",
 )
 
 # %% [markdown]
-# Count and peak may disagree: what the optimizer holds shrinks, and yet the peak of the process need not. On a model of
-# a few million numbers, what each token leaves behind outweighs everything else, and the detours leave some more. At
-# full size most memory goes to what full tuning keeps for each number; the paper reports up to three times less GPU
+# Count and peak may disagree: what the optimizer holds shrinks, and yet the peak of the process need not. On a model
+# of a few million numbers, what each token leaves behind outweighs everything else, and the detours leave some more.
+# At full size most memory goes to what full tuning keeps for each number; the paper reports up to three times less GPU
 # memory for a model of 175 billion weights ([LoRA](https://arxiv.org/abs/2106.09685)).
 #
 # ## How to make it worse
 #
 # > **C24.** Fine-tuning done badly makes a model worse.
 #
-# Lesson 06 looked at wrong orders, among others. Here: a learning rate 25 times too high. The rule is lesson 06's: in
-# one and the same mark, right parts or public facts, three seeds of the high rate lie at least 5 points below the good
-# rate *and* below no tuning, both with the whole interval. Predict the share of right parts with the high rate.
+# ### The rule for C24
+#
+# Lesson 06 asked that of wrong orders and of a high rate together, and the wrong orders left it open. Here it is asked
+# of one way alone: a learning rate 25 times too high. Lesson 06's test: in one and the same mark, right parts or
+# public facts, three seeds of the high rate lie at least 5 points below the good rate *and* below no tuning, both with
+# the whole interval.
+#
+# ### Your prediction for C24
+#
+# Predict the share of right parts with the high rate.
 
 # %%
 my_prediction = None
@@ -1070,7 +1098,8 @@ verdict(
     measured=column("high rate", "parts"),
     supported=bool(worse_in),
     scope="mechanism shown here",
-    note=f"right parts; good rate {column('lora', 'parts'):.0%}, untuned {column('zero-shot', 'parts'):.0%}; worse "
+    note=f"one way only, the rate; right parts; good rate {column('lora', 'parts'):.0%}, untuned "
+    f"{column('zero-shot', 'parts'):.0%}; worse "
     f"than both in: {', '.join(worse_in) or 'neither mark'}; public facts {column('high rate', 'public'):.0%}; "
     f"{len(of_run('high rate'))} seeds",
     lesson="07",
@@ -1108,13 +1137,17 @@ along_rate = float(np.nanmean(np.nanmax(heat, axis=1) - np.nanmin(heat, axis=1))
 along_rank = float(np.nanmean(np.nanmax(heat, axis=0) - np.nanmin(heat, axis=0)))
 print(f"best minus worst, mean of the rows (the rate varies): {along_rate:.0f} points")
 print(f"best minus worst, mean of the columns (the rank varies): {along_rank:.0f} points")
+lower = heat[:, :-1]  # without the highest rate
+ends = [float(np.nanmean(np.nanmax(lower, axis=i) - np.nanmin(lower, axis=i))) for i in (1, 0)]
+print(f"the same without the highest rate: {ends[0]:.0f} and {ends[1]:.0f} points")
 for kind in ("alpha", "targets"):
     for line in (line for line in sweep if line["sweep"] == kind):
         many = int(float(line["trained"] or 0))
         print(f"{kind:<8}{line[kind]:<26} parts {float(line['parts']):.0%}, {many:>7,} numbers learn")
 
 # %% [markdown]
-# One point of the table is the adapter that you trained: rank 16, rate 0.002. Your run used TRL, the script the
+# The larger number is the answer, for this range of rates and ranks, with one seed a field. One point of the table is
+# the adapter that you trained: rank 16, rate 0.002. Your run used TRL, the script the
 # course's own loop. Their right parts should be alike, within 10 points. What is forgotten may hang more on chance:
 # compare the seeds of the table.
 
@@ -1394,11 +1427,11 @@ show(fig, f"Bar chart of recall at 3 with 95 % intervals: {alt}.")
 
 # %% [markdown]
 # *Known* is memory: the right meanings themselves were trained on. *Unknown* is what a tuned embedder would have to
-# guess; see whether its two intervals overlap. What tuning does to searches for other things was not measured here; do
-# that before you put such an embedder to work.
+# guess: the interval of its gain is printed below. What tuning does to searches for other things was not measured
+# here; do that before you put such an embedder to work.
 #
-# **Smaller.** And a small *chat* model? `small` has far fewer weights, see the last column. The runs compare it, tuned,
-# with the larger model and four examples in the prompt.
+# **Smaller.** And a small *chat* model? `small` has far fewer weights, see the last column. The runs compare it,
+# tuned, with the larger model and four examples in the prompt.
 
 # %%
 print("                     parts   form  tokens  seconds an answer      weights")
@@ -1419,9 +1452,10 @@ small_parts = {
     "faster": faster <= 0.8,
     "embedder": low_words > 0,
 }
-print(
-    f"small and tuned: {small_right:.0%} of parts; {faster:.0%} of the seconds; recall at least {100 * low_words:+.0f}"
-)
+print(f"small and tuned: {small_right:.0%} of parts; {faster:.0%} of the seconds of a prompt that is much longer")
+for half in asked_about:
+    low, high = bootstrap(recall_after[half] - recall_before[half])
+    print(f"recall at 3, {half} words, after minus before: {100 * low:+.0f} to {100 * high:+.0f} points")
 verdict(
     "C18",
     measured=float(recall_after["known"].mean()),
@@ -1434,6 +1468,26 @@ verdict(
 )
 
 # %% [markdown]
+# ## The answer to the question of the day
+#
+# Can the model learn the style, so that no prompt has to carry it?
+
+# %% tags=["varies"]
+answers = {"this lesson's adapter": {"form": np.mean(scores["tuned"]["form"])}, "lora varied (table)": {}}
+answers["this lesson's adapter"]["parts"] = np.mean(scores["tuned"]["parts"])
+answers["this lesson's adapter"]["whole orders"] = np.mean(np.array(scores["tuned"]["parts"]) == 1)
+for what, key in {"form": "form", "parts": "parts", "whole orders": "line"}.items():
+    answers["lora varied (table)"][what] = column("lora varied", key)
+answers["code, no model"] = {"form": np.mean([style.in_form(" / ".join(o.values())) for o in coded])}
+answers["code, no model"]["parts"] = code_right
+answers["code, no model"]["whole orders"] = np.mean([o == w for o, w in zip(coded, wanted, strict=True)])
+for name, shares in answers.items():
+    print(f"{name:<23}", ", ".join(f"{what} {share:.0%}" for what, share in shares.items()))
+
+# %% [markdown]
+# The first column is the style: no prompt of two pages is needed for it. The last one says whether an order could go
+# out unread. And mind the rival without a model.
+#
 # Tidy up: delete the temporary folder.
 
 # %%

@@ -22,7 +22,8 @@
 #
 # > Which of them do I put to work, for which job, and what will it cost me?
 #
-# The field has many rules for this. You will test sixteen of its claims with numbers, and end with a guide of your own.
+# The field has many rules for this. You will test sixteen of its claims with numbers, and end with a guide of your
+# own.
 
 # %%
 import csv
@@ -90,16 +91,16 @@ MODELS = METHODS[1:]  # those that ask a model
 #
 # - *code*: no model. It copies what a work order copies, looks up two tables, and guesses the rest, as in lesson 06.
 # - *few-shot*: four past questions with answers, or tickets with orders, stand before each question.
-# - *rag*: three passages, read apart; for two-passage questions six of a second search. For work orders it gets the
-#   two pages with the rules of the house style, all of them: retrieval at its best.
+# - *rag*: three passages, read apart; for two-passage questions six, with the second search of lesson 05. For work
+#   orders it gets the two pages with the rules of the house style, all of them: retrieval at its best.
 #
 # ### With training
 #
 # - *lora facts*: an adapter that has read every passage and table of the company, many times.
 # - *lora style*, *qlora style*: adapters that have read past work orders.
 # - *rag with lora*: RAG with two adapters on one base, switched by the job. One has learnt from past questions to
-#   answer from passages, or to decline; the other is that of *lora style*. In the workflow the base may look up
-#   without its adapter, where that found more on past tickets. Its work orders are those of *lora style*.
+#   answer from passages, or to decline; the other is that of *lora style*. To look up pump and technician, the base is
+#   used with or without the reading adapter: whichever found more on past tickets.
 #
 # ### What chooses?
 #
@@ -108,11 +109,20 @@ MODELS = METHODS[1:]  # those that ask a model
 # %% [markdown]
 # ### Predict first
 #
-# The table shows nearly everything at once. So predict now what three claims ask of it. Shares, from 0 to 1:
+# The table shows nearly everything at once. So here are the rules of three claims. Each asks for a share from 0 to 1.
 #
-# - *C37:* right answers to two-passage questions with *rag*;
-# - *C29:* of the public facts that were right before, how many *lora facts* loses;
-# - *C38:* right parts of the orders of *rag with lora* in the workflow.
+# - *C37, many pieces of knowledge:* on two-passage questions *rag* is clearly better than each method without
+#   retrieval, *and* at least half are right. Predict its share. (Added later: where the reader gets less than half
+#   right even with the right passages in its hand, nothing is decided.)
+#
+# ### C29 and C38
+#
+# - *C29, something is forgotten:* for *lora style* and *lora facts* the share of right public facts falls clearly,
+#   *and* in the adapter's own job more than a fifth of a part or kind is wrong. Predict the share of the public facts
+#   that *lora facts* loses.
+# - *C38, a whole process:* in the workflow *rag with lora* gets clearly more parts right than *rag* and *lora style*
+#   alone; at least half of its orders have the right form; *code* is not clearly better. (The last two were added
+#   later: without them the claim could hardly fail.) Predict its share of right parts.
 
 # %%
 my_share_two_passages, my_lost_share, my_workflow = None, None, None
@@ -189,6 +199,8 @@ for i, name in enumerate(("rag", "rag with lora")):
     low, high = np.array([evaluate.bootstrap(marks(name, kind)) for kind in asked_kinds]).T
     look = {"color": COLOURS[i], "hatch": HATCHES[i], "edgecolor": "white", "label": name}
     ax.bar(np.arange(8) + (i - 0.5) * 0.4, 100 * means, 0.38, yerr=100 * np.array([means - low, high - means]), **look)
+    for j in np.flatnonzero(means < 0.005):
+        ax.annotate("0", (j + (i - 0.5) * 0.4, 0), ha="center", va="bottom", fontsize=9)
 ax.set_xticks(range(8), labels=[kind.replace("_", "\n") for kind in asked_kinds], fontsize=9)
 ax.set_ylim(0, 110)
 ax.legend(loc="upper center", ncols=2)
@@ -221,11 +233,11 @@ print("random starts:", {name: count for name, count in seeds_of.items() if coun
 # ## Exercise 9.1: a paired interval
 #
 # **Goal:** write `paired_interval(first, second, picks)`. **Inputs:** two lists of marks, one number for each
-# question; `picks`, a list of draws, each a list of places. **Returns:** two numbers, the 2.5 % and the 97.5 % quantile
-# of the means of `first - second` over the draws (`np.quantile`).
+# question; `picks`, a list of draws, each a list of places. **Returns:** two numbers, the 2.5 % and the 97.5 %
+# quantile of the means of `first - second` over the draws (`np.quantile`).
 #
-# **Example:** `paired_interval([1, 1, 0], [0, 1, 0], [[0, 1, 2], [0, 0, 1], [2, 2, 2]])`: the means are 1/3, 2/3 and 0,
-# so it gives about `(0.017, 0.65)`.
+# **Example:** `paired_interval([1, 1, 0], [0, 1, 0], [[0, 1, 2], [0, 0, 1], [2, 2, 2]])`: the means are 1/3, 2/3 and
+# 0, so it gives about `(0.017, 0.65)`.
 
 
 # %%
@@ -338,12 +350,11 @@ print(f"parts right {parts_live:.0%}, orders in form {forms_live} of 12; such as
 # >
 # > **C37.** Where questions join many pieces of knowledge: retrieval.
 #
-# *Rule for C34:* a new document of ten facts comes in. Supported if, once it is indexed, at least half of ten questions
-# are right, and clearly more than before. (Added later, for a fair rival: and an adapter that is taught the ten facts
-# is not clearly better.)
+# *Rule for C34:* a new document of ten facts comes in. Supported if, once it is indexed, at least half of ten
+# questions are right, and clearly more than before. (Added later, for a fair rival: and an adapter that is taught the
+# ten facts is not clearly better.)
 #
-# *Rule for C37:* on the two-passage questions RAG is clearly better than each method without retrieval, *and* at least
-# half are right. (Its share you have predicted above.) Predict for C34 the share of right answers, from 0 to 1.
+# Predict for C34 the share of right answers, from 0 to 1. (Rule and prediction for C37 stand above.)
 
 # %%
 my_share_new_document = None
@@ -386,7 +397,7 @@ print(f"right before: {sum(wren_before):.0f}, after: {sum(wren_after):.0f} of {l
 
 # %% [markdown]
 # Could an adapter not learn the new page too? Teach one the ten facts, each in three wordings, and ask it the same ten
-# questions. That is the way in which prices and codes are learnt further below.
+# questions. The rate is low: with four times as much nearly all public facts were lost in a trial.
 
 # %%
 TOPICS = ["torque of the cover bolts", "weight", "oil filling", "greasing interval", "shaft gap", "starts per hour"]
@@ -396,7 +407,7 @@ wren_rows = [tuning.row(w.format(topic), fact) for topic, fact in zip(TOPICS, WR
 
 # %% tags=["varies"]
 taught_wren = tuning.tune(
-    model, wren_rows, r=16, steps=80, batch_tokens=256, learning_rate=2 * RATE, dtype="float32", progress=False
+    model, wren_rows, r=16, steps=80, batch_tokens=256, learning_rate=RATE / 2, dtype="float32", progress=False
 )
 
 
@@ -408,11 +419,12 @@ def wren_right(prompts, values):
 wren_values = [value for _, value in WREN.values()]
 wren_adapter = wren_right([question for question, _ in WREN.values()], wren_values)
 learnt_wren = np.mean([wren_right([w.format(topic) for topic in TOPICS], wren_values) for w in WORDINGS])
-print(f"adapter: asked as in training {learnt_wren:.0%} right, in other words {np.mean(wren_adapter):.0%}")
+print(f"adapter: asked as in training {learnt_wren:.0%} right, a little differently {np.mean(wren_adapter):.0%}")
 print(f"trained for {taught_wren.report.seconds:.0f} s; the index took {wren_report.seconds:.1f} s")
 
 # %% [markdown]
-# And what did the training cost? Twenty public facts that have nothing to do with it, before and after:
+# What did the training cost? Twenty public facts that have nothing to do with it, before and after. And a question
+# about another pump:
 
 # %% tags=["varies"]
 twenty = corpus.public_questions()[::4]
@@ -422,9 +434,14 @@ said_twenty = {
 }
 public_right = {n: sum(is_right(s, q) for s, q in zip(said, twenty, strict=True)) for n, said in said_twenty.items()}
 print(f"public facts right, of {len(twenty)}: {public_right}")
+other_pump = "Which seal kit fits the Plover 40?"
+print(other_pump)
+print("  adapter:", models.generate(taught_wren.loaded, [other_pump], max_new_tokens=24, progress=False)[0])
+print("  rag:    ", assistant.ask_all([other_pump])[0].said)
 
 # %% tags=["varies"]
 low_new, _ = told("C34, after minus before", wren_after, wren_before)
+told("C34, index minus adapter", wren_after, wren_adapter)
 adapter_ahead = gap(wren_adapter, wren_after)[1] > 0
 verdict(
     "C34",
@@ -438,6 +455,12 @@ verdict(
 )
 
 # %% [markdown]
+# Where the index has all ten right, no adapter can be better, so look at what else differs: the seconds, the source
+# that RAG names, and what is forgotten. None of these is in the rule. And read both answers on the other pump: what was
+# learnt by heart may come up where it does not belong. Ten questions are few: "all of ten" leaves room for a quarter.
+#
+# ### A whole folder by heart
+#
 # That was ten facts. *lora facts* of the table has read every page that the questions ask about. Sixty of its training
 # rows were asked again, word by word (*by heart*), and then the test questions, which want the same facts in other
 # words.
@@ -447,26 +470,41 @@ without = ("zero-shot", "few-shot", "lora facts", "lora style", "qlora style")
 for name in ("rag", "rag with lora", "lora facts"):
     print(f"{name:<14}", ", ".join(f"{k.replace('_', ' ')} {marks(name, k).mean():.0%}" for k in FACTS))
 print(f"lora facts, by heart: {marks('lora facts', 'learnt').mean():.0%}")
+
+# %% [markdown]
+# Compare *by heart* with the other figures of *lora facts*. What can be said again is not yet a fact that can be used.
+# Each stood in the training in one wording, those of the Wren in three. That is one difference among others: ten facts
+# against a whole folder, and questions that lie nearer to the training's.
+#
+# ### At full size
+#
+# Ovadia and others compared both on models of 7 billion weights. Retrieval beat training on the texts
+# throughout; new facts were learnt better where each was put in many wordings
+# ([arXiv 2312.05934](https://arxiv.org/abs/2312.05934)).
+#
+# ### Many pieces of knowledge
+#
+# Now C37. Lesson 05 handed the right passages to the reader, as if the search were perfect: that is the most that any
+# retrieval could reach with it.
+
+# %%
+handed = next(r for r in measured("rag.csv") if (r["way"], r["kind"]) == ("right passages given", "two_passages"))
+handed = float(handed["right"])
+print(f"two-passage questions right with the right passages given: {handed:.0%}")
 lows_joined = [gap(marks("rag", "two_passages"), marks(name, "two_passages"))[1] for name in without]
 two_right = float(marks("rag", "two_passages").mean())
 verdict(
     "C37",
     measured=two_right,
-    supported=bool(min(lows_joined) > 0 and two_right >= 0.5),
-    scope="mechanism shown here",
-    note=f"clearly better than each way without retrieval: {'yes' if min(lows_joined) > 0 else 'no'}; "
-    f"rag with lora {marks('rag with lora', 'two_passages').mean():.0%}; joining is a matter of the reader too",
+    supported=bool(min(lows_joined) > 0 and two_right >= 0.5) if handed >= 0.5 else None,
+    scope="mechanism shown here" if handed >= 0.5 else "not decidable at this size",
+    note=f"clearly better than each way without retrieval: {'yes' if min(lows_joined) > 0 else 'no'}; rag with lora "
+    f"{marks('rag with lora', 'two_passages').mean():.0%}; with the right passages in its hand the base reads "
+    f"{handed:.0%}: joining is a matter of the reader",
     lesson="09",
 )
 
 # %% [markdown]
-# Compare *by heart* with the other figures of *lora facts*. What can be said again is not yet a fact that can
-# be used. Each stood in the training in one wording, those of the Wren in three.
-#
-# At full size: Ovadia and others compared both on models of 7 billion weights. Retrieval beat training on the texts
-# throughout; new facts were learnt better where each was put in many wordings
-# ([arXiv 2312.05934](https://arxiv.org/abs/2312.05934)).
-#
 # ## The words and the form of the house
 #
 # > **C31.** Tuning gives the exact terms and phrasing of a trade; retrieval alone misses shades.
@@ -486,8 +524,8 @@ verdict(
 # - *All three:* a rival with less than 5 % did not lose by shades, it could not do the job. Against it nothing is
 #   decided.
 #
-# Predict the share of right forms of *lora style*, of its right labels, and the tokens it takes for an order as a share
-# of few-shot's.
+# Predict the share of right forms of *lora style*, of its right labels, and the tokens it takes for an order as a
+# share of few-shot's.
 
 # %%
 my_form, my_labels, my_token_share = None, None, None
@@ -503,6 +541,8 @@ for i, name in enumerate(styled):
     heights = [100 * marks(name, "style", part).mean() for part in aspects]
     look = {"color": COLOURS[i], "hatch": HATCHES[i], "edgecolor": "white", "label": name}
     ax.bar(np.arange(len(aspects)) + (i - 2) * 0.17, heights, 0.16, **look)
+    for j in np.flatnonzero(np.array(heights) < 0.5):
+        ax.annotate("0", (j + (i - 2) * 0.17, 0), ha="center", va="bottom", fontsize=8)
 ax.set_xticks(range(len(aspects)), labels=["form\n(all)", *style.PARTS])
 ax.set_ylim(0, 125)
 ax.legend(ncols=5, fontsize=9, loc="upper center")
@@ -614,9 +654,8 @@ lost_and_gained = check("9.2", lost_and_gained)
 # %% [markdown]
 # Stuck? `hint("9.2")`, then `solution("9.2")`.
 #
-# *Rule for C29:* both adapters, *lora style* and *lora facts*, must show it: the share of right public facts falls
-# clearly, *and* in the adapter's own job something is wrong in more than a fifth of the cases: a part of the order, a
-# kind of question. The claim says only *something*, so the rule is easy to meet. Look at how much it is.
+# The claim says only that *something* is forgotten, and that weak spots stay, so the rule (above) is easy to meet.
+# Look at how much it is.
 
 # %%
 before_tuning, limits = marks("zero-shot", "public"), {}
@@ -660,11 +699,11 @@ picture(
 )
 
 # %% [markdown]
-# *Rule, both halves.* RAG: of the prices that it answered rightly, at least 80 % of the planted errors come out
-# *with* the price list as their source, and are right again after it is mended. Weights: the planted price cannot be
-# located. *Located* would mean: there is one adapted layer, or a block, or several, whose switching off takes the wrong
-# price away and leaves all the others as they were. If the adapter has not learnt the planted price, or if no place at
-# all takes it away (then the search is too coarse), the claim is not decided. Predict RAG's share.
+# *Rule, both halves.* RAG: of the prices that it answered rightly, at least 80 % of the planted errors come out *with*
+# the price list as their source, and are right again after it is mended. Weights: the planted price cannot be located.
+# *Located* would mean: there is one adapted layer, or a block, or several, whose switching off takes the wrong price
+# away and leaves all the others as they were. If the adapter has not learnt the planted price, or if no place at all
+# takes it away (then the search is too coarse), the claim is not decided. Predict RAG's share.
 
 # %%
 my_traced = None
@@ -856,7 +895,7 @@ verdict(
 #   whole interval), and takes at most half of the seconds an answer.
 # - *C18, all three:* *smaller*: the small tuned model gets at least half of the parts right, and against the larger
 #   one with four examples it loses less than 5 points; *faster*: at most 80 % of the seconds; *up to date*: the adapter
-#   is right again in at most the seconds that RAG needs.
+#   is right again in at most the seconds that RAG needs. (With facts, that can hardly be met; with a style it might.)
 #
 # ### Your predictions
 #
@@ -887,6 +926,9 @@ for way in ("rag", "adapter"):
 # %% [markdown]
 # *patched* is the short cut: a second adapter, trained on the ten new prices only, on top of the first. Look at both
 # columns of that row.
+#
+# Indexing takes so little that C30 can hardly fail by the factor. So ask whether the *seconds* matter to you. For a
+# list that changes once a year, they may not.
 
 # %%
 fig, ax = chart("Right again, after ten prices changed", x="seconds since the change", y="right, changed prices (%)")
@@ -950,8 +992,8 @@ print(f"right row among the three passages: {sum(rows_found)} of {len(codes)} co
 # %% [markdown]
 # Compare that with RAG's share of right answers: what it found and did not answer, the reader lost, not the search.
 #
-# There is a simpler rival again: a table of codes and five lines of program are exact, quick, and name their source. By
-# heart pays where a list has to be *used* in the middle of other text, which was not measured here.
+# There is a simpler rival again: a table of codes and five lines of program are exact, quick, and name their source.
+# By heart pays where a list has to be *used* in the middle of other text, which was not measured here.
 
 # %%
 runs = measured("lora_runs.csv")
@@ -981,13 +1023,14 @@ verdict(
     scope="mechanism shown here",
     note="parts of orders right; "
     + ", ".join(f"{name}: {'yes' if held else 'no'}" for name, held in three.items())
-    + f"; {run_mean('small lora', 'weights') / run_mean('lora', 'weights'):.0%} of the weights; runs of lesson 07",
+    + f"; {run_mean('small lora', 'weights') / run_mean('lora', 'weights'):.0%} of the weights; the larger one with "
+    f"four examples {run_parts('few-shot 4').mean():.0%}; runs of lesson 07",
     lesson="09",
 )
 
 # %% [markdown]
-# Look at which of the three held. The claim mixes two things: a skill, such as the style, which stays; and facts, which
-# do not.
+# Look at which of the three held. The claim mixes two things: a skill, such as the style, which stays; and facts,
+# which do not.
 #
 # ## A workflow, end to end
 #
@@ -998,9 +1041,9 @@ verdict(
 #
 # ## Exercise 9.3: a record, or nothing
 #
-# **Goal:** write `to_record(line)`. **Input:** a work order, parts separated by `" / "`. **Returns:** a dictionary from
-# the eight names in `PARTS` to the parts, spaces at their ends taken off; `None` where there are not exactly eight
-# parts, or one is empty. A program must not pass on what it did not understand.
+# **Goal:** write `to_record(line)`. **Input:** a work order, parts separated by `" / "`. **Returns:** a dictionary
+# from the eight names in `PARTS` to the parts, spaces at their ends taken off; `None` where there are not exactly
+# eight parts, or one is empty. A program must not pass on what it did not understand.
 #
 # **Example:** `to_record("I do not know.")` is `None`; an order of eight parts gives `{"order": "WO-5", "site":
 # "ST-002", ...}`.
@@ -1036,13 +1079,11 @@ lines_out = models.generate(short.loaded, [job.full_prompt for job in filled], m
 records = [to_record(text) for text in lines_out]
 print(json.dumps(records[0] or {"for a person": lines_out[0]}, indent=1))
 print(f"valid: {sum(r is not None for r in records)} of {len(records)}; parts right:")
-print([f"{style.parts_right(text, job.order):.2f}" for text, job in zip(lines_out, six, strict=True)])
+print(", ".join(f"{style.parts_right(text, job.order):.2f}" for text, job in zip(lines_out, six, strict=True)))
 
 # %% [markdown]
-# *Rule for C38:* on all 60 test tickets (the table), *rag with lora* gets clearly more parts right than the better of
-# *rag* alone and *lora style* alone, which must make up pump and technician; at least half of its orders have the
-# right form; and *plain code* is not clearly better. (The second and third were added later: without them the claim
-# could hardly fail.) You have predicted its share of right parts.
+# Now all 60 test tickets, from the table. Rule and prediction for C38 stand at its beginning. *lora style* alone must
+# make up pump and technician.
 
 # %%
 flow = {name: marks(name, "workflow") for name in ("rag", "lora style", "rag with lora")}
@@ -1097,7 +1138,18 @@ for i, part in enumerate(style.PARTS):
 
 # %% [markdown]
 # Look at the three parts to read. Where the adapter's figure is below the guess of a rule, it should not write that
-# part. Remember it when somebody shows you a model that copies numbers: what a rule can do, a rule does cheaper and
+# part. So take each part from what does it better. (The choice is made on these very tickets, so the figure is a
+# little too good; a real system chooses on others.)
+
+# %%
+better = np.where(by_part["rag with lora"].mean(axis=1) > by_part["code"].mean(axis=1), "adapter", "code")
+chosen = np.where((better == "adapter")[:, None], by_part["rag with lora"], by_part["code"]).mean(axis=0)
+print("from the adapter:", ", ".join(part for part, who in zip(style.PARTS, better, strict=True) if who == "adapter"))
+print(f"each part from what does it better: {chosen.mean():.0%}")
+print("surely more than code alone:", told("minus code alone", chosen, by_part["code"].mean(axis=0))[0] > 0)
+
+# %% [markdown]
+# Remember it when somebody shows you a model that copies numbers: what a rule can do, a rule does cheaper and
 # exactly. Leave the model what only reading can do, and measure that it does.
 
 # %%
@@ -1105,7 +1157,7 @@ everything = [kind for kind in KINDS if kind != "public"]
 overall = {name: float(np.mean([marks(name, kind).mean() for kind in everything])) for name in MODELS}
 ranking = sorted(overall, key=overall.get, reverse=True)
 print("mean over the eight kinds:", ", ".join(f"{name} {overall[name]:.0%}" for name in ranking))
-print("rag with lora is best over all:", ranking[0] == "rag with lora")
+print(f"best over all: {ranking[0]}; no other way was built for both jobs, and code answers no questions")
 
 # %%
 each_tokens = {name: tokens_of(name, everything) for name in MODELS}
@@ -1237,8 +1289,8 @@ verdict(
     measured=bill["orders", "few-shot"],
     supported=all(name in ("zero-shot", "few-shot") for name in cheapest.values()),
     scope="computed",
-    note="EUR a right order with few-shot, first 100, at the prices above; cheapest: "
-    + ", ".join(f"{job} {name}" for job, name in cheapest.items()),
+    note=f"EUR a right order with few-shot, which gets {marks('few-shot', 'style').mean():.1%} of the parts right; the "
+    "first 100, at the prices above; cheapest: " + ", ".join(f"{job} {name}" for job, name in cheapest.items()),
     lesson="09",
 )
 
@@ -1304,9 +1356,9 @@ verdict(
 #
 # ## Exercise 9.5: the first call that is cheaper
 #
-# **Goal:** write `first_cheaper(setup, per_call, other_per_call)`: the smallest whole number of calls at which `setup +
-# calls * per_call` is less than `calls * other_per_call`. **Inputs:** EUR once, EUR a call, EUR a call the other way.
-# **Returns:** a whole number, or `None` where that never comes.
+# **Goal:** write `first_cheaper(setup, per_call, other_per_call)`: the smallest whole number of calls at which `setup
+# + calls * per_call` is less than `calls * other_per_call`. **Inputs:** EUR once (0 or more), EUR a call, EUR a call
+# the other way. **Returns:** a whole number, or `None` where that never comes.
 #
 # **Example:** `first_cheaper(60, 1, 3)` is `31`: at 30 calls both cost 90.
 
@@ -1360,14 +1412,21 @@ ax.legend(loc="upper left")
 words = f"they cross at {calls_needed:,} orders" if calls_needed else "they never cross"
 show(fig, f"Two rising lines, both axes logarithmic: few-shot begins lower; {words}.")
 
+
 # %%
+def paid_with(times):
+    moved = first_cheaper(times * once_more, each_tuned, each_shot)
+    return moved, {who: bool(moved and 36 * monthly >= moved) for who, monthly in VOLUMES.items()}
+
+
+steady = all(paid_with(times)[1] == pays for times in (0.5, 2))
 verdict(
     "C27",
     measured=calls_needed if calls_needed else "never",
     supported=pays == {"Brightwater": False, "a large maker": True},
     scope="computed",
-    note="orders until LoRA's set-up is paid back by saved tokens, at the prices above; better orders are worth "
-    "something too, and are not in this sum",
+    note="orders until LoRA's set-up is paid back by saved tokens, at the prices and hours above; the same with half "
+    f"and with twice the hours: {'yes' if steady else 'no'}; better orders are not in this sum",
     lesson="09",
 )
 
@@ -1376,8 +1435,7 @@ verdict(
 
 # %%
 for times in (0.5, 1, 2, 4):
-    moved = first_cheaper(times * once_more, each_tuned, each_shot)
-    paid = {who: bool(moved and 36 * monthly >= moved) for who, monthly in VOLUMES.items()}
+    moved, paid = paid_with(times)
     print(f"{times:g} times the hours: {f'{moved:,}' if moved else 'no number of'} orders; has paid: {paid}")
 
 # %% [markdown]
@@ -1476,8 +1534,8 @@ verdict(
 # %% [markdown]
 # ## What you tell Greta
 #
-# Three jobs, each with all its ways. First the facts. *Wrong and said*: an answer that is wrong and does not decline. A
-# person who reads it does not know.
+# Three jobs, each with all its ways. First the facts. *Wrong and said*: an answer that is wrong and does not decline.
+# A person who reads it does not know.
 
 # %%
 counts = {kind: len(marks("rag", kind)) for kind in FACTS}

@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 from expert import check, checks, exercises, hint, ledger, predict, quiz, solution, store, verdict
-from expert.claims import CLAIMS, as_number, as_share
+from expert.claims import CLAIMS, as_number, as_share, as_truth
 from expert.exercises import Case, Exercise, Mistake
 from expert.store import LedgerDamaged, LedgerError
 
@@ -643,6 +643,15 @@ def test_a_count_is_whole_and_a_number_may_have_no_upper_end(capsys: pytest.Capt
     assert "one whole number from 0 to 8" in told(capsys)
     assert as_number(12.5, 0) == 12.5 and as_number(-1, 0) is None
     assert "one number, 0 or more" in told(capsys)
+
+
+def test_true_and_false_are_taken_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    assert as_truth(True) is True and as_truth(False) is False
+    assert as_truth(None) is None and as_truth(...) is None
+    assert told(capsys) == ""
+    for value in ("maybe", 1, "True", 0.5):
+        assert as_truth(value) is None
+        assert told(capsys) == f"Not taken as a prediction: {value!r}. Write True or False."
 
 
 # --- the ledger's file -------------------------------------------------------------------------------------------

@@ -67,6 +67,14 @@ def as_share(value: Any) -> float | None:
     return None
 
 
+def as_truth(value: Any) -> bool | None:
+    """A learner's prediction as True or False. None stays None, and so does anything else: the page says why."""
+    if value is None or value is ... or isinstance(value, bool):
+        return None if value is ... else value
+    print(f"Not taken as a prediction: {value!r}. Write True or False.")
+    return None
+
+
 def as_number(value: Any, low: float, high: float | None = None, *, whole: bool = False) -> float | None:
     """A learner's prediction as a number of at least ``low`` and at most ``high``: a count, minutes, tokens.
 

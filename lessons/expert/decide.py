@@ -69,7 +69,7 @@ ADVICE = (
     Advice(
         "A list is stable, short and asked for all the time",
         ("C35",),
-        "an adapter may learn it by heart; keep the list, to test and to train again.",
+        "a program that looks it up is exact; where text must be written with it, an adapter may learn it by heart.",
         "look it up.",
     ),
     Advice(

@@ -123,7 +123,8 @@ TWO = Exercise(
         Case(("No name here.", ["Ann Lee"]), "Nothing to do."),
         Case(("Ann Lee", []), "An empty list: the text stays."),
         Case(("Mira van Dam, Mira van Dam's van", ["Mira van Dam"]), "Three words give three letters, as written."),
-        Case(("Who is R. O'Neil?", ["R. O'Neil"]), "A stop in a name has no meaning of its own: RO."),
+        Case(("Who is R. O'Neil?", ["R. O'Neil"]), "A dot in a name has no meaning of its own: RO."),
+        Case(("Jo Lee rang.", ["J. Lee"]), "J. Lee is not Jo Lee. In a pattern, a bare dot stands for any letter."),
         Case(("Lee said no. Ann too.", ["Ann Lee"]), "Half a name is not on the list."),
     ),
     mistakes=(
@@ -350,6 +351,8 @@ FIVE = Exercise(
         Case(([], [], ["a"]), "No rows."),
         Case((["x", "x"], ["a", "b"], ["b"]), "Equal rows of two entities: look at the entity, not at the row."),
         Case(([1, 2], ["ST-1", "ST-12"], ["ST-12"]), "ST-1 is not ST-12."),
+        Case(([1, 2], ["ST-1", "ST-12"], ["ST-1"]), "Nor is ST-12 ST-1."),
+        Case(([1, 2, 3, 4, 5], ["b", "a", "c", "b", "a"], ["a", "b"]), "The rows keep their order: 1, 2, 4, 5."),
     ),
     mistakes=(
         Mistake(
@@ -372,6 +375,20 @@ FIVE = Exercise(
             like=lambda r, e, h: (
                 [x for x, y in zip(r, e, strict=True) if not any(y in z for z in h)],
                 [x for x, y in zip(r, e, strict=True) if any(y in z for z in h)],
+            ),
+        ),
+        Mistake(
+            "Two entities were taken for one because one name stands inside the other. Compare whole names.",
+            like=lambda r, e, h: (
+                [x for x, y in zip(r, e, strict=True) if not any(z in y for z in h)],
+                [x for x, y in zip(r, e, strict=True) if any(z in y for z in h)],
+            ),
+        ),
+        Mistake(
+            "The held-out rows are sorted by entity. They keep the order that they had.",
+            like=lambda r, e, h: (
+                split_by(r, e, h)[0],
+                [x for one in h for x, y in zip(r, e, strict=True) if y == one],
             ),
         ),
     ),

@@ -90,6 +90,10 @@ ONE = Exercise(
             like=lambda x, weight, a, b, alpha: alpha / len(a) * (x @ a.T) @ b.T,
         ),
         Mistake(
+            "alpha / r is rounded down. Divide with one slash: /.",
+            like=lambda x, weight, a, b, alpha: x @ weight.T + alpha // len(a) * (x @ a.T) @ b.T,
+        ),
+        Mistake(
             "This is the frozen layer alone. Add the detour through a and b.",
             like=lambda x, weight, a, b, alpha: x @ weight.T,
         ),
@@ -199,6 +203,10 @@ THREE = Exercise(
         Mistake("Only the matrices a are counted. Add the b.", like=lambda shapes, r: sum(r * i for i, o in shapes)),
         Mistake("Only the matrices b are counted. Add the a.", like=lambda shapes, r: sum(r * o for i, o in shapes)),
         Mistake("The rank is missing.", like=lambda shapes, r: sum(i + o for i, o in shapes)),
+        Mistake(
+            "Layers of the same shape are counted once. Each layer has its own a and b.",
+            like=lambda shapes, r: sum(r * (i + o) for i, o in set(shapes)),
+        ),
         Mistake(
             "Only the first layer is counted. Add up all of them.",
             like=lambda shapes, r: r * sum(shapes[0]) if shapes else 0,

@@ -32,6 +32,12 @@ def _near_bytes(got: Any, expected: float) -> bool:
     return number is not None and bool(np.isclose(number, expected, rtol=1e-4, atol=1e-9))
 
 
+def _whole_bytes(got: Any, expected: float) -> bool:
+    """The same, and a number of bytes may be a whole one."""
+    number = _number(got)
+    return _near_bytes(got, expected) or (number is not None and number.is_integer() and abs(number - expected) < 1)
+
+
 def _near_list(got: Any, expected: Any) -> bool:
     got = np.asarray(got.detach() if hasattr(got, "detach") else got)
     expected = np.asarray(expected)
@@ -450,7 +456,7 @@ SIX = Exercise(
     id="8.6",
     goal="The bytes that stay the same whatever the batch: base, adapter, gradients and optimizer.",
     reference=fixed_bytes,
-    same=_near_bytes,
+    same=_whole_bytes,
     source="def fixed_bytes(linear, other, adapter, method):\n"
     '    if method == "full":\n'
     "        return (linear + other) * (2 + 2 + 8)\n"
@@ -620,7 +626,7 @@ QUIZ = [
     ),
     Question(
         "8.3",
-        "Your run in NF4 needs too much memory. The base takes 2 GB of 11. What may help?",
+        "Your run in NF4 needs too much memory. The base takes 2 GB of 11. What helps most?",
         (
             Option("A base in 3 bits.", False, "Even without any base, most of the 11 GB would stay."),
             Option("A smaller batch or shorter texts.", True, "What tokens leave behind grows with their number."),
