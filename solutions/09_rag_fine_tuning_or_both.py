@@ -820,7 +820,7 @@ can_tell = planted_learnt and sum(price_gone) > 0
 # by little. Does the wrong price go before the others, so that they could be told apart?
 
 # %% tags=["varies"]
-strengths, still = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.2, 0.0], {"planted": [], "others": []}
+strengths, still = [1.0, 0.8, 0.6, 0.5, 0.4, 0.35, 0.3, 0.25, 0.2, 0.1, 0.0], {"planted": [], "others": []}
 loud = [layer.scaling["default"] for layer in adapted]
 for strength in strengths:
     for layer, scale in zip(adapted, loud, strict=True):
@@ -832,13 +832,14 @@ for layer, scale in zip(adapted, loud, strict=True):
     layer.scaling["default"] = scale
 
 # %% tags=["varies"]
-fig, ax = chart("Turning the adapter down", x="strength of the adapter (%)", y="prices still said as learnt")
+fig, ax = chart("Turning the adapter down", x="strength of the adapter (%)", y="still said as learnt (%)")
 names_of = {"others": "the nine right prices", "planted": "the planted one"}
 for i, (name, words) in enumerate(names_of.items()):
     look = {"color": COLOURS[i], "marker": MARKERS[i], "linestyle": LINES[i], "label": words}
-    ax.plot([100 * strength for strength in strengths], still[name], **look)
+    many = 9 if name == "others" else 1
+    ax.plot([100 * strength for strength in strengths], [100 * said / many for said in still[name]], **look)
 ax.invert_xaxis()
-ax.set_ylim(-0.4, 10)
+ax.set_ylim(-4, 112)
 ax.legend(fontsize=9)
 alt = "; ".join(
     f"at {strength:.0%} {others} of the nine, planted {'yes' if there else 'no'}"
@@ -942,7 +943,7 @@ for i, way in enumerate(("rag", "adapter")):
     ax.plot([took], [fresh], color=COLOURS[i], marker=MARKERS[i])
 ax.set_xscale("log")
 ax.set_ylim(-4, 112)
-ax.legend(fontsize=9, loc="center left")
+ax.legend(fontsize=9, loc="center")
 alt = "; ".join(f"{way} after {took:.1f} s to {fresh:.0f} %" for way, (took, fresh) in ends.items())
 show(fig, f"Step lines, time logarithmic: {alt}. Before that both give the old prices.")
 
@@ -1173,9 +1174,9 @@ for name in MODELS:
 
 
 # %%
-def quality_against_tokens(title, kinds):
+def quality_against_tokens(title, kinds, names):
     fig, ax = chart(title, x="tokens read and written, a question", y="right, mean of the kinds (%)", figsize=(7, 3.8))
-    points = {n: (tokens_of(n, kinds), 100 * np.mean([marks(n, kind).mean() for kind in kinds])) for n in MODELS}
+    points = {n: (tokens_of(n, kinds), 100 * np.mean([marks(n, kind).mean() for kind in kinds])) for n in names}
     for i, (name, (tokens, right)) in enumerate(points.items()):
         look = {"color": COLOURS[i], "marker": MARKERS[i], "markersize": 10, "linestyle": "none"}
         ax.plot([tokens], [right], label=name, **look)
@@ -1185,8 +1186,9 @@ def quality_against_tokens(title, kinds):
     show(fig, f"Scatter plot: {alt}. Up and to the left is better.")
 
 
-quality_against_tokens("Quality against tokens: facts", FACTS)
-quality_against_tokens("Quality against tokens: work orders and workflow", ("style", "workflow"))
+quality_against_tokens("Quality against tokens: facts", FACTS, MODELS)
+for_orders = ["code" if name == "lora facts" else name for name in MODELS]  # lora facts writes no orders
+quality_against_tokens("Quality against tokens: work orders and workflow", ("style", "workflow"), for_orders)
 
 # %% [markdown]
 #
