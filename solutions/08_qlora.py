@@ -247,7 +247,7 @@ theirs = bnb.functional.dequantize_4bit(packed, state).numpy()
 mine = np.asarray(rounded(few, levels, 64), dtype=float)
 same = np.isclose(mine, theirs, atol=1e-5)
 print(f"{len(few):,} weights in {packed.numel():,} bytes and {state.absmax.numel()} scales")
-print(f"{same.sum():,} of {len(same):,} weights come back alike")
+print(f"{same.sum():,} of {same.size:,} weights come back alike")
 
 # %% [markdown]
 # ## What is lost

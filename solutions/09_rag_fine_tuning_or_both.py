@@ -1598,9 +1598,11 @@ print(
     f"1. Facts of the folder: {best_facts}. {share_right:.0%} right, {share_said:.0%} wrong and said: show the source."
 )
 for number, kind in ((2, "style"), (3, "workflow")):
-    right = order_ways(kind)[cheapest_way[kind]].mean()
+    ways, way = order_ways(kind), cheapest_way[kind]
     name = {"style": "Work orders", "workflow": "The whole workflow"}[kind]
-    print(f"{number}. {name}: {cheapest_way[kind]}. {right:.0%} of the parts right; a person looks at every order.")
+    print(f"{number}. {name}: {way}. {ways[way].mean():.0%} of the parts right; a person looks at every order.")
+    alike = [other for other, right in ways.items() if other != way and gap(ways[way], right)[1] <= 0]
+    print("   No less right, as far as these tickets tell:", ", ".join(alike) or "no other way")
 right_again = {way: change("prices", way, "updated", "update_seconds") for way in ("rag", "adapter")}
 print(f"4. New prices: index again, {right_again['rag']:.1f} s. Training again takes {right_again['adapter']:.0f} s.")
 pays_after = f"{calls_needed:,}" if calls_needed else "no number of"
