@@ -1031,8 +1031,10 @@ show(fig, f"Bar chart, LoRA as a share of full tuning: {alt}. Of the first, more
 # %%
 low, high = bootstrap(by_ticket("lora") - by_ticket("full"))
 print(f"parts, LoRA minus full: {100 * low:+.0f} to {100 * high:+.0f} points")
-both = zip(of_run("lora"), of_run("full"), strict=True)
-by_seed = [float(one["train_seconds"]) / float(other["train_seconds"]) for one, other in both]
+by_seed = [
+    float(one["train_seconds"]) / float(other["train_seconds"])
+    for one, other in zip(of_run("lora"), of_run("full"), strict=True)
+]
 quicker = [ratio <= 0.95 for ratio in by_seed]
 parts = {
     "quality": bool(low > -0.05),
@@ -1041,7 +1043,7 @@ parts = {
     "time": all(quicker) if all(quicker) or not any(quicker) else None,
 }
 missed = [name for name, held in parts.items() if held is False]
-told = {True: "yes", False: "no", None: "open"}
+in_words = {True: "yes", False: "no", None: "open"}
 verdict(
     "C40",
     measured=ratios["train_seconds"],
@@ -1050,7 +1052,7 @@ verdict(
     note="share of full tuning's time; by seed "
     + ", ".join(f"{ratio:.2f}" for ratio in by_seed)
     + "; "
-    + ", ".join(f"{name}: {told[held]}" for name, held in parts.items()),
+    + ", ".join(f"{name}: {in_words[held]}" for name, held in parts.items()),
     lesson="07",
 )
 

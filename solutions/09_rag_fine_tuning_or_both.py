@@ -51,7 +51,7 @@ picture(
 from expert import corpus, evaluate, methods, models, rag, retrieval, style, tuning
 
 model = models.load(PROFILE)
-RATE = 2e-3 if PROFILE == "tiny" else 2e-4  # large models want about a tenth
+RATE = tuning.default_rate(model)  # a large model gets a tenth of it
 embedder = models.load_embedder(PROFILE if PROFILE in ("tiny", "phi3") else "tiny")
 print(model)
 
@@ -397,7 +397,7 @@ print(f"right before: {sum(wren_before):.0f}, after: {sum(wren_after):.0f} of {l
 
 # %% [markdown]
 # Could an adapter not learn the new page too? Teach one the ten facts, each in three wordings, and ask it the same ten
-# questions. The rate is low: with four times as much nearly all public facts were lost in a trial.
+# questions. The rate is a quarter of the one that the prices get below.
 
 # %%
 TOPICS = ["torque of the cover bolts", "weight", "oil filling", "greasing interval", "shaft gap", "starts per hour"]
